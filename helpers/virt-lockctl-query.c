@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: commands that only ask. */
+#include <stdio.h>
+
+#include "qmp.h"
+#include "virt-lockctl.h"
+
+static void free_row(gpointer row)
+{
+    g_strfreev(row);
+}
+
+static GPtrArray *table_new(const char *const *header)
+{
+    GPtrArray *rows = g_ptr_array_new_with_free_func(free_row);
+
+    g_ptr_array_add(rows, g_strdupv((char **)header));
+    return rows;
+}
+
+/* Adds a row with the text of @fields of @object; "since" is a time. */
+static void table_add(GPtrArray *rows, const json_t *object,
+                      const char *const *fields)
+{
+    guint columns = g_strv_length((char **)fields);
+    char **row = g_new0(char *, columns + 1);
+
+    for (guint c = 0; c < columns; c++) {
+        const json_t *value = json_object_get(object, fields[c]);
+
+        row[c] = g_str_equal(fields[c], "since")
+                     ? local_time(json_integer_value(value))
+                     : field_text(object, fields[c]);
+    }
+    g_ptr_array_add(rows, row);
+}
+
+static void print_objects(GPtrArray *objects, const char *const *header,
+                          const char *const *fields)
+{
+    g_autoptr(GPtrArray) rows = table_new(header);
+
+    for (guint i = 0; i < objects->len; i++)
+        table_add(rows, objects->pdata[i], fields);
+    print_table(rows, g_strv_length((char **)header));
+}
+
+static int by_name_then_uuid(gconstpointer a, gconstpointer b)
+{
+    const json_t *one = *(const json_t *const *)a;
+    const json_t *two = *(const json_t *const *)b;
+    int order = g_strcmp0(json_string_value(json_object_get(one, "name")),
+                          json_string_value(json_object_get(two, "name")));
+
+    if (order != 0)
+        return order;
+    return g_strcmp0(json_string_value(json_object_get(one, "uuid")),
+                     json_string_value(json_object_get(two, "uuid")));
+}
+
+static void free_json(gpointer value)
+{
+    json_decref(value);
+}
+
+static void keep_status(Client *client, const json_t *status, gpointer data)
+{
+    g_ptr_array_add(data, json_incref((json_t *)status));
+    client_free(client);
+}
+
+static void print_array(GPtrArray *values)
+{
+    g_autoptr(json_t) array = json_array();
+
+    for (guint i = 0; i < values->len; i++)
+        json_array_append(array, values->pdata[i]);
+    print_json(array, FALSE);
+}
+
+gboolean command_list(const Request *request, GError **error)
+{
+    static const char *const header[] = {"NAME",   "UUID",  "STATE", "CHILD",
+                                         "LEASES", "SINCE", NULL};
+    static const char *const fields[] = {
+        "name", "uuid", "state", "child-pid", "leases", "since", NULL};
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(free_json);
+    gboolean complete = client_foreach(request->run_dir, request->call_ms,
+                                       keep_status, all, error);
+
+    g_ptr_array_sort(all, by_name_then_uuid);
+    if (request->json)
+        print_array(all);
+    else
+        print_objects(all, header, fields);
+    return complete;
+}
+
+/* Calls the VM's supervisor and returns its reply. */
+static json_t *ask(const Request *request, const char *command, GError **error)
+{
+    g_autoptr(Client) client = request_connect(request, error);
+
+    if (!client)
+        return NULL;
+    return client_call(client, command, NULL, -1, NULL, error);
+}
+
+/* "a, b, c"; "-" for none. */
+static char *joined(const json_t *array)
+{
+    g_autoptr(GString) all = g_string_new(NULL);
+    const json_t *value;
+    size_t i;
+
+    json_array_foreach (array, i, value) {
+        const char *text = json_string_value(value);
+
+        g_string_append_printf(all, "%s%s", i ? ", " : "", text ? text : "?");
+    }
+    return all->len ? printable(all->str) : g_strdup("-");
+}
+
+static void print_status(const json_t *status)
+{
+    static const char *const plain[] = {"name",   "uuid",   "id",
+                                        "state",  "reason", "child-pid",
+                                        "leases", "driver"};
+    g_autofree char *pid = field_text(status, "pid");
+    g_autofree char *host = field_text(status, "host");
+    g_autofree char *confined = joined(json_object_get(status, "confined"));
+    g_autofree char *since =
+        local_time(json_integer_value(json_object_get(status, "since")));
+
+    for (guint i = 0; i < G_N_ELEMENTS(plain); i++) {
+        g_autofree char *value = field_text(status, plain[i]);
+        g_autofree char *label = g_strdup_printf("%s:", plain[i]);
+
+        if (json_object_get(status, plain[i]) ||
+            g_str_equal(plain[i], "child-pid"))
+            printf("%-12s%s\n", label, value);
+    }
+    printf("%-12s%s\n", "confined:", confined);
+    printf("%-12spid %s on %s since %s\n", "supervisor:", pid, host, since);
+}
+
+gboolean command_status(const Request *request, GError **error)
+{
+    g_autoptr(json_t) status = ask(request, "query-status", error);
+
+    if (!status)
+        return FALSE;
+    if (request->json)
+        print_json(status, FALSE);
+    else
+        print_status(status);
+    return TRUE;
+}
+
+gboolean command_child(const Request *request, GError **error)
+{
+    g_autoptr(json_t) child = ask(request, "query-child", error);
+    g_autofree char *pid = NULL;
+
+    if (!child)
+        return FALSE;
+    pid = field_text(child, "pid");
+    if (request->json)
+        print_json(child, FALSE);
+    else
+        printf("%s\n", pid);
+    return TRUE;
+}
+
+gboolean command_leases(const Request *request, GError **error)
+{
+    static const char *const header[] = {"ID",    "KIND", "MODE", "STATUS",
+                                         "SINCE", "NAME", NULL};
+    static const char *const fields[] = {"id",    "kind", "mode", "status",
+                                         "since", "name", NULL};
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
+    g_autoptr(json_t) leases = ask(request, "query-leases", error);
+    json_t *lease;
+    size_t i;
+
+    if (!leases)
+        return FALSE;
+    if (request->json) {
+        print_json(leases, FALSE);
+        return TRUE;
+    }
+    json_array_foreach (leases, i, lease)
+        g_ptr_array_add(all, lease);
+    print_objects(all, header, fields);
+    return TRUE;
+}

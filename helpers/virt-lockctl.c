@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: virt-lockctl, the command line client
+ *
+ * parse -> one row of the table of commands -> its function -> exit status.
+ * Everything a supervisor can be asked or told from a shell; it holds no
+ * lease itself and needs no daemon.
+ */
+#include "virt-lockctl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "places.h"
+#include "qmp.h"
+
+#define EXIT_ERROR 1
+#define EXIT_USAGE 2
+#define EXIT_BUSY  123
+/* Seconds that a supervisor gets to answer in. */
+#define DEFAULT_TIMEOUT 10
+#define LONGEST_TIMEOUT (24 * 60 * 60)
+
+typedef enum {
+    NO_TARGET,
+    VM_TARGET,
+    ANY_VM_TARGET, /* may be left out: all */
+    PATH_TARGET,
+} Target;
+
+enum {
+    TAKES_DISK = 1 << 0,
+    NEEDS_DISK = 1 << 1,
+    TAKES_FORCE = 1 << 2,
+    TAKES_REASON = 1 << 3,
+    PASSES_TIMEOUT = 1 << 4, /* --timeout is the supervisor's to keep */
+};
+
+typedef struct {
+    const char *name;
+    Target target;
+    guint options;
+    CommandFunc *run;
+    const char *usage;
+    const char *help;
+} Command;
+
+static const Command commands[] = {
+    {"list", NO_TARGET, 0, command_list, "list", "all running VMs"},
+    {"status", VM_TARGET, 0, command_status, "status VM", "how a VM is"},
+    {"child", VM_TARGET, 0, command_child, "child VM", "the child's PID"},
+    {"leases", VM_TARGET, 0, command_leases, "leases VM", "what a VM holds"},
+    {"acquire", VM_TARGET, NEEDS_DISK, command_acquire,
+     "acquire VM --disk PATH[,MODE]", "add a disk to a running VM"},
+    {"release", VM_TARGET, NEEDS_DISK | TAKES_FORCE, command_release,
+     "release VM --disk PATH [--force]", "give up a disk"},
+    {"revoke", VM_TARGET, TAKES_DISK | TAKES_REASON, command_revoke,
+     "revoke VM [--disk PATH] [--reason TEXT]", "take leases away, kill"},
+    {"shutdown", VM_TARGET, PASSES_TIMEOUT, command_shutdown,
+     "shutdown VM [--timeout S]", "TERM, and KILL after S seconds"},
+    {"quit", VM_TARGET, 0, command_quit, "quit VM", "KILL"},
+    {"events", ANY_VM_TARGET, 0, command_events, "events [VM]",
+     "print events as they come"},
+    {"holder", PATH_TARGET, 0, command_holder, "holder PATH",
+     "who holds a disk"},
+};
+
+/* What the command line says, before anything is checked. */
+typedef struct {
+    char *run_dir, *state_dir, *timeout, *reason;
+    char **disks;
+    char **words; /* command and target */
+    gboolean json, force, version;
+} Arguments;
+
+static void arguments_clear(Arguments *arguments)
+{
+    g_free(arguments->run_dir);
+    g_free(arguments->state_dir);
+    g_free(arguments->timeout);
+    g_free(arguments->reason);
+    g_strfreev(arguments->disks);
+    g_strfreev(arguments->words);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Arguments, arguments_clear)
+
+static void request_clear(Request *request)
+{
+    g_free(request->run_dir);
+    g_free(request->state_dir);
+    g_free(request->target);
+    g_free(request->reason);
+    resource_free(request->disk);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Request, request_clear)
+
+Client *request_connect(const Request *request, GError **error)
+{
+    return client_find(request->run_dir, request->target, request->call_ms,
+                       error);
+}
+
+static char *summary(void)
+{
+    GString *text = g_string_new("Commands (a VM is named by name or uuid):\n");
+
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        g_string_append_printf(text, "  %-40s %s\n", commands[i].usage,
+                               commands[i].help);
+    g_string_append(text,
+                    "\nExit status: 0 done, 1 error or not held, 2 usage, "
+                    "123 the disk is held by someone else.");
+    return g_string_free(text, FALSE);
+}
+
+static gboolean parse(Arguments *a, int *argc, char ***argv, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &a->disks,
+         "The disk; MODE is readonly or shared, a comma in PATH is doubled",
+         "PATH[,MODE]"},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &a->force,
+         "Release a disk even if the child seems to use it", NULL},
+        {"reason", 0, 0, G_OPTION_ARG_FILENAME, &a->reason,
+         "Why leases are revoked; for logs and events", "TEXT"},
+        {"timeout", 0, 0, G_OPTION_ARG_FILENAME, &a->timeout,
+         "How long to wait; for shutdown, how long the child may take",
+         "SECONDS"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &a->json, "Print JSON", NULL},
+        {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &a->run_dir,
+         "Where the control sockets are", "DIR"},
+        {"state-dir", 0, 0, G_OPTION_ARG_FILENAME, &a->state_dir,
+         "Where the records of holders are", "DIR"},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &a->version, "Print the version",
+         NULL},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &a->words, NULL,
+         NULL},
+        {0},
+    };
+    g_autoptr(GOptionContext) context =
+        g_option_context_new("COMMAND - ask and tell virt-lock-supervisor");
+    g_autofree char *text = summary();
+
+    g_option_context_set_summary(context, text);
+    g_option_context_add_main_entries(context, entries, NULL);
+    return g_option_context_parse(context, argc, argv, error);
+}
+
+static gboolean usage_error(GError **error, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
+
+static gboolean usage_error(GError **error, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    g_autofree char *text = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    g_set_error_literal(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT, text);
+    return FALSE;
+}
+
+static const Command *find_command(const Arguments *a, GError **error)
+{
+    if (!a->words) {
+        usage_error(error, "cannot run: no command; --help lists them");
+        return NULL;
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (g_str_equal(a->words[0], commands[i].name))
+            return &commands[i];
+    }
+    usage_error(error, "cannot run '%s': no such command; --help lists them",
+                a->words[0]);
+    return NULL;
+}
+
+/* TRUE where @command may have those options, and has those it needs. */
+static gboolean check_options(const Command *command, const Arguments *a,
+                              GError **error)
+{
+    const struct {
+        gboolean given;
+        guint taken;
+        const char *name;
+    } options[] = {
+        {a->disks != NULL, TAKES_DISK | NEEDS_DISK, "--disk"},
+        {a->force, TAKES_FORCE, "--force"},
+        {a->reason != NULL, TAKES_REASON, "--reason"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(options); i++) {
+        if (options[i].given && !(command->options & options[i].taken))
+            return usage_error(error, "cannot run '%s': it takes no %s",
+                               command->name, options[i].name);
+    }
+    if ((command->options & NEEDS_DISK) && !a->disks)
+        return usage_error(error, "cannot run '%s': it needs --disk",
+                           command->name);
+    if (a->disks && a->disks[1])
+        return usage_error(error, "cannot run '%s': one --disk at a time",
+                           command->name);
+    if (a->reason && !g_utf8_validate(a->reason, -1, NULL))
+        return usage_error(error, "cannot run '%s': --reason is not UTF-8",
+                           command->name);
+    return TRUE;
+}
+
+static gboolean check_target(const Command *command, const Arguments *a,
+                             GError **error)
+{
+    guint words = g_strv_length(a->words);
+    gboolean needed =
+        command->target == VM_TARGET || command->target == PATH_TARGET;
+
+    if (needed && words < 2)
+        return usage_error(error, "cannot run '%s': it needs a %s",
+                           command->name,
+                           command->target == PATH_TARGET ? "PATH" : "VM");
+    if (words > (command->target == NO_TARGET ? 1 : 2))
+        return usage_error(error, "cannot run '%s': '%s' is too much",
+                           command->name, a->words[words - 1]);
+    return TRUE;
+}
+
+static gboolean set_timeout(Request *request, const Command *command,
+                            const Arguments *a, GError **error)
+{
+    gboolean passes = command->options & PASSES_TIMEOUT;
+    guint64 seconds;
+
+    request->timeout = -1;
+    request->call_ms = DEFAULT_TIMEOUT * 1000;
+    if (!a->timeout)
+        return TRUE;
+    if (!g_ascii_string_to_unsigned(a->timeout, 10, passes ? 0 : 1,
+                                    LONGEST_TIMEOUT, &seconds, NULL))
+        return usage_error(error,
+                           "cannot use --timeout '%s': not a number of seconds "
+                           "from %d to %d",
+                           a->timeout, passes ? 0 : 1, LONGEST_TIMEOUT);
+    request->timeout = (gint64)seconds;
+    if (!passes)
+        request->call_ms = (int)seconds * 1000;
+    return TRUE;
+}
+
+/* Makes the request out of checked arguments. */
+static gboolean fill(Request *request, const Command *command,
+                     const Arguments *a, GError **error)
+{
+    if (!check_target(command, a, error) || !check_options(command, a, error) ||
+        !set_timeout(request, command, a, error))
+        return FALSE;
+    request->json = a->json;
+    request->force = a->force;
+    request->reason = g_strdup(a->reason);
+    request->target = g_strdup(a->words[1]);
+    request->state_dir = g_strdup(a->state_dir);
+    if (command->target == PATH_TARGET)
+        request->disk =
+            resource_new_disk(request->target, RESOURCE_EXCLUSIVE, error);
+    else if (a->disks)
+        request->disk = resource_parse_disk(a->disks[0], error);
+    if ((a->disks || command->target == PATH_TARGET) && !request->disk)
+        return FALSE;
+    request->run_dir = places_run_dir(a->run_dir, error);
+    return request->run_dir != NULL;
+}
+
+static int complain(const GError *error, int status)
+{
+    g_autofree char *sentence = printable(error->message);
+
+    fprintf(stderr, "virt-lockctl: %s\n", sentence);
+    return status;
+}
+
+static int run(const Command *command, const Request *request)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean done = command->run(request, &error);
+
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        g_clear_error(&error);
+        set_errno(&error, "cannot write the answer");
+    }
+    if (!error)
+        return done ? EXIT_SUCCESS : EXIT_ERROR;
+    return complain(error,
+                    g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
+                        ? EXIT_BUSY
+                        : EXIT_ERROR);
+}
+
+int main(int argc, char **argv)
+{
+    g_auto(Arguments) arguments = {0};
+    g_auto(Request) request = {0};
+    g_autoptr(GError) error = NULL;
+    const Command *command;
+
+    if (!parse(&arguments, &argc, &argv, &error)) {
+        g_prefix_error(&error, "cannot understand the command line: ");
+        return complain(error, EXIT_USAGE);
+    }
+    if (arguments.version) {
+        printf("virt-lockctl %s\n", VERSION);
+        return EXIT_SUCCESS;
+    }
+    command = find_command(&arguments, &error);
+    if (!command || !fill(&request, command, &arguments, &error))
+        return complain(error, EXIT_USAGE);
+    return run(command, &request);
+}

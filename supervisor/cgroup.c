@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: see cgroup.h. */
+#include "cgroup.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+struct Cgroup {
+    char *path;
+    int kill_fd;
+};
+
+/* Where the version 2 hierarchy is mounted (hybrid set-ups: beside v1). */
+static const char *mount_point(void)
+{
+    static const char *const places[] = {"/sys/fs/cgroup",
+                                         "/sys/fs/cgroup/unified"};
+    struct statfs fs;
+
+    for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
+        if (statfs(places[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+            return places[i];
+    }
+    return NULL;
+}
+
+/* The path of our cgroup below the mount point; NULL for the root. */
+static char *own_path(void)
+{
+    char line[4096], *path = NULL;
+    FILE *file = fopen("/proc/self/cgroup", "re");
+
+    if (!file)
+        return NULL;
+    while (!path && fgets(line, sizeof line, file)) {
+        if (g_str_has_prefix(line, "0::/") && line[4] != '\n')
+            path = g_strchomp(g_strdup(line + 3));
+    }
+    fclose(file);
+    return path;
+}
+
+static gboolean is_alone(const char *path)
+{
+    g_autofree char *name = g_strdup_printf("%s/cgroup.procs", path);
+    FILE *file = fopen(name, "re");
+    int first = 0, second;
+    int n;
+
+    if (!file)
+        return FALSE;
+    n = fscanf(file, "%d %d", &first, &second);
+    fclose(file);
+    return n == 1 && first == getpid();
+}
+
+static gboolean is_ours_to_change(const char *path)
+{
+    char value[8] = "";
+
+    if (!g_str_has_suffix(path, ".service") &&
+        !g_str_has_suffix(path, ".scope"))
+        return TRUE;
+    return (getxattr(path, "trusted.delegate", value, sizeof value - 1) > 0 ||
+            getxattr(path, "user.delegate", value, sizeof value - 1) > 0) &&
+           value[0] == '1';
+}
+
+Cgroup *cgroup_new(void)
+{
+    g_autofree char *own = own_path();
+    const char *mount = own ? mount_point() : NULL;
+    g_autofree char *parent = mount ? g_strconcat(mount, own, NULL) : NULL;
+    Cgroup *cgroup;
+
+    if (!parent || !is_ours_to_change(parent) || !is_alone(parent))
+        return NULL;
+    cgroup = g_new0(Cgroup, 1);
+    cgroup->path = g_strdup_printf("%s/vm-%d", parent, getpid());
+    if (mkdir(cgroup->path, 0755) == 0) {
+        g_autofree char *name =
+            g_strdup_printf("%s/cgroup.kill", cgroup->path);
+
+        cgroup->kill_fd = open(name, O_WRONLY | O_CLOEXEC);
+        if (cgroup->kill_fd >= 0)
+            return cgroup;
+        rmdir(cgroup->path);
+    }
+    g_free(cgroup->path);
+    g_free(cgroup);
+    return NULL;
+}
+
+gboolean cgroup_add(Cgroup *cgroup, pid_t pid)
+{
+    g_autofree char *name = g_strdup_printf("%s/cgroup.procs", cgroup->path);
+    char text[16];
+    int fd = open(name, O_WRONLY | O_CLOEXEC);
+    int len = g_snprintf(text, sizeof text, "%d", pid);
+    gboolean done;
+
+    if (fd < 0)
+        return FALSE;
+    done = write(fd, text, len) == len;
+    close(fd);
+    return done;
+}
+
+gboolean cgroup_kill(Cgroup *cgroup)
+{
+    return write(cgroup->kill_fd, "1", 1) == 1;
+}
+
+void cgroup_free(Cgroup *cgroup)
+{
+    if (!cgroup)
+        return;
+    close(cgroup->kill_fd);
+    rmdir(cgroup->path);
+    g_free(cgroup->path);
+    g_free(cgroup);
+}

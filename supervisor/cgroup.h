@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: a cgroup of the child's own, where we may make one
+ *
+ * Where the supervisor was started as the only process of a cgroup (version
+ * 2) that is not the root, the child is put into a new cgroup below it. Then
+ * one write to cgroup.kill ends the whole tree, whoever its processes belong
+ * to, and cgroup.events tells nothing that we need. The file is opened
+ * before confinement, since no right is needed to write to it later.
+ *
+ * A new cgroup for every child: kernels may kill what enters a cgroup on
+ * which cgroup.kill was used. In a unit of systemd's we only do this where
+ * Delegate= was given (extended attribute "delegate"): otherwise the cgroup
+ * tree is not ours to change.
+ *
+ * All of it is best effort: without, the tree is swept by pidfd.
+ */
+#ifndef SUPERVISOR_CGROUP_H
+#define SUPERVISOR_CGROUP_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+typedef struct Cgroup Cgroup;
+
+/* Makes the child's cgroup; NULL where we are not alone in one. */
+Cgroup *cgroup_new(void);
+/* Moves @pid in; FALSE leaves it where it is. */
+gboolean cgroup_add(Cgroup *cgroup, pid_t pid);
+/* Kills all that is in it. */
+gboolean cgroup_kill(Cgroup *cgroup);
+/* Removes it (it must be empty) and frees. NULL is fine. */
+void cgroup_free(Cgroup *cgroup);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: the child, from fork to the last of its descendants
+ *
+ * The only room that signals or waits. The child is forked early and parked
+ * at a barrier, so that the parent can confine itself before QEMU runs; it
+ * is killed by the kernel when we die (PR_SET_PDEATHSIG, set after every
+ * credential change and followed by a look at getppid()).
+ *
+ * We are a child subreaper, so every descendant that loses its parent comes
+ * to us: the tree is gone when no child is left but those that were ours
+ * before. When the child ends and descendants live on (QEMU -daemonize), the
+ * oldest of them is the child from then on. Orphans of processes that were
+ * children of ours before the start cannot be told from orphans of the
+ * child's; in doubt they count as the child's.
+ *
+ * Should:  act through pidfds, and through a PID only until it is reaped.
+ * Mustn't: block; touch leases; touch children that were ours before.
+ */
+#ifndef SUPERVISOR_CHILD_H
+#define SUPERVISOR_CHILD_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+#include "signals.h"
+
+typedef struct Child Child;
+
+typedef struct {
+    char **command;     /* NULL-terminated; searched in PATH */
+    gboolean credentials; /* apply the next four */
+    uid_t uid;
+    gid_t gid;
+    gid_t *groups;
+    gsize n_groups;
+    mode_t mask;           /* umask(2) for the child */
+    const Signals *signals; /* to be restored in the child */
+} ChildSpec;
+
+/* Where a child that never ran the command has failed. */
+typedef enum {
+    CHILD_STAGE_CREDENTIALS,
+    CHILD_STAGE_PARENT, /* we were gone before it could watch us */
+    CHILD_STAGE_EXEC,
+} ChildStage;
+
+typedef struct {
+    /* The command runs. */
+    void (*started)(gpointer opaque);
+    /* It never ran, and the process is reaped. @err: errno. */
+    void (*failed)(gpointer opaque, ChildStage stage, int err);
+    /* The process called child has ended, with a wait(2) @status. */
+    void (*exited)(gpointer opaque, pid_t pid, int status);
+    /* ... and @pid, a descendant of it, is the child now. */
+    void (*adopted)(gpointer opaque, pid_t pid);
+    /* Nothing is left of it. */
+    void (*gone)(gpointer opaque);
+    /* The terminal's job control stopped it, by @sig. */
+    void (*stopped)(gpointer opaque, int sig);
+} ChildEvents;
+
+/* Becomes child subreaper and notes the children that are ours already. */
+Child *child_new(const ChildEvents *events, gpointer opaque, GError **error);
+void child_free(Child *child);
+
+/* Forks the child up to the barrier. */
+gboolean child_park(Child *child, const ChildSpec *spec, GError **error);
+/* Lets it go on; started or failed follows. */
+void child_start(Child *child);
+
+/* SIGTERM, passed on to whoever is the child later. */
+void child_terminate(Child *child);
+void child_signal(Child *child, int sig);
+/* SIGKILL for the child and all its descendants, again at each call and
+ * whenever one more turns up. */
+void child_kill(Child *child);
+/* To be called on every SIGCHLD. */
+void child_reap(Child *child);
+
+/* 0 where there is none (any more). */
+pid_t child_pid(const Child *child);
+/* -1 where there is none; stays the child's room's. */
+int child_pidfd(const Child *child);
+gboolean child_is_started(const Child *child);
+
+/* "process 4711 is in state D (fuse_direct_IO)", newly allocated. */
+char *child_describe(const Child *child);
+/* A process of the tree that has the file open (see proc.h), or 0. */
+pid_t child_find_open(const Child *child, gboolean block, dev_t device,
+                      ino_t inode);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: see confine.h; the filter's list is in seccomp_gen.c. */
+#include "confine.h"
+
+#include <cap-ng.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <linux/seccomp.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "seccomp_filter.h" /* generated */
+
+/* More stack than we ever use. Once locked it may not be allowed to grow. */
+#define STACK_RESERVE (256 * 1024)
+
+const char *confine_name(ConfineStep step)
+{
+    static const char *const names[] = {
+#define X(id, name, doc) [CONFINE_##id] = name,
+        CONFINE_STEPS(X)
+#undef X
+    };
+    return names[step];
+}
+
+void confine_take_stdio(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
+void confine_close_inherited(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        int fd = atoi(entry->d_name);
+
+        if (fd > 2 && fd != dirfd(dir) &&
+            fcntl(fd, F_GETFD) == 0) /* neither flag nor error */
+            close(fd);
+    }
+    if (dir)
+        closedir(dir);
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+        close(null);
+    }
+}
+
+/* Needs CAP_SYS_RESOURCE. */
+static gboolean lower_oom_score(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    gboolean done;
+
+    if (fd < 0)
+        return FALSE;
+    done = write(fd, "-1000", 5) == 5;
+    close(fd);
+    return done;
+}
+
+/* Locks pages as they are used. Not those of later mappings: with MCL_FUTURE
+ * these would fail at the limit, and so would we. */
+static gboolean lock_memory(void)
+{
+    volatile char reserve[STACK_RESERVE];
+
+    reserve[0] = 0; /* grows the stack by one used page */
+    (void)reserve[0];
+    return mlockall(MCL_CURRENT | MCL_ONFAULT) == 0;
+}
+
+/* Root keeps CAP_KILL: without it kill(), pidfds and PR_SET_PDEATHSIG do not
+ * reach a child of another uid. */
+static gboolean drop_capabilities(void)
+{
+    capng_select_t set = CAPNG_SELECT_CAPS;
+    gboolean keep_kill;
+
+    if (capng_get_caps_process() < 0)
+        return FALSE;
+    if (capng_have_capabilities(CAPNG_SELECT_CAPS) == CAPNG_NONE)
+        return TRUE;
+    if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
+        set = CAPNG_SELECT_ALL;
+    keep_kill = capng_have_capability(CAPNG_PERMITTED, CAP_KILL);
+    capng_clear(set);
+    if (keep_kill)
+        capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_KILL);
+    return capng_apply(set) == 0;
+}
+
+static gboolean load_filter(void)
+{
+    struct sock_fprog program = {.len = G_N_ELEMENTS(seccomp_filter),
+                                 .filter = (struct sock_filter *)seccomp_filter};
+
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                   SECCOMP_FILTER_FLAG_LOG, &program) == 0;
+}
+
+guint confine_apply(void)
+{
+    guint done = 0;
+
+    json_object_seed(0); /* reads /dev/urandom while it surely may */
+    done |= lower_oom_score() << CONFINE_OOM_SCORE;
+    done |= lock_memory() << CONFINE_MEMORY_LOCKED;
+#ifndef SANITIZED /* its leak check wants to trace us */
+    done |= (prctl(PR_SET_DUMPABLE, 0) == 0) << CONFINE_UNDUMPABLE;
+#endif
+    done |= drop_capabilities() << CONFINE_CAPABILITIES;
+    done |= (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+            << CONFINE_NO_NEW_PRIVS;
+    done |= load_filter() << CONFINE_SECCOMP;
+    return done;
+}

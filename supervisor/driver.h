@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: what a lease driver is
+ *
+ * The supervisor asks, the driver answers: DONE, PENDING or FAILED. What it
+ * answered PENDING it ends later with events->done(). A driver may also say
+ * that a lease was renewed or lost. Once the child exists no operation may
+ * block: a driver that talks to a network is a process of its own, and its
+ * operations answer PENDING.
+ *
+ * Order of calls:
+ *
+ *   open -> acquire* -> [ child runs: acquire | release | offer | take ]*
+ *                       [ claim instead of acquire on a migration target ]
+ *        -> (child dead and reaped) -> release* -> close
+ *
+ * release drains first where the driver can tell that something may still
+ * write: it answers PENDING until that has ended, for ever if need be.
+ *
+ * Should:  keep the lease whenever in doubt.
+ * Mustn't: touch the child, the control socket or another driver.
+ */
+#ifndef SUPERVISOR_DRIVER_H
+#define SUPERVISOR_DRIVER_H
+
+#include <glib.h>
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "../libsupervise/record.h"
+#include "../libsupervise/resource.h"
+
+typedef enum {
+    DRIVER_DONE,
+    DRIVER_PENDING,
+    DRIVER_FAILED, /* error is set; LEASE_BUSY where someone else holds it */
+} DriverAnswer;
+
+/* What a driver can do, printed in hex. */
+typedef enum {
+    DRIVER_HOTPLUG = 1 << 0, /* acquire and release while the child runs */
+    DRIVER_MIGRATE = 1 << 1, /* offer, claim, take */
+    DRIVER_RENEWS = 1 << 2,  /* leases expire: the supervisor must not stop */
+} DriverFlags;
+
+/* One lease, as driver and lease table share it. */
+typedef struct {
+    guint id;
+    const Resource *resource;
+    int fd;      /* the opened object; -1 before acquire, unless a client
+                    passed it along; the driver closes it in release */
+    gboolean identified;    /* the next four are set */
+    gboolean block;         /* a block device: device is its own number */
+    dev_t device;           /* that locks are taken on */
+    ino_t inode;
+    json_t *holder;         /* who has it, after LEASE_BUSY; or NULL */
+    gpointer data;          /* the driver's own */
+} DriverLease;
+
+/* What a driver says by itself, always from the event loop. */
+typedef struct {
+    /* The PENDING operation on @id ended; @error NULL where it worked. */
+    void (*done)(gpointer opaque, guint id, const GError *error);
+    /* @id is ours until @expires, microseconds of CLOCK_BOOTTIME. */
+    void (*renewed)(gpointer opaque, guint id, gint64 expires);
+    /* @id is lost, or will be in @grace_ms. */
+    void (*lost)(gpointer opaque, guint id, guint grace_ms, const char *why);
+} DriverEvents;
+
+/* What a driver is told when it is opened; outlives it. */
+typedef struct {
+    const char *state_dir;
+    char **params;        /* "KEY=VALUE" strings, NULL-terminated */
+    const Record *owner;  /* who takes the leases: for records */
+    const DriverEvents *events;
+    gpointer opaque;      /* for @events */
+} DriverContext;
+
+typedef struct {
+    const char *name;
+    guint flags; /* DriverFlags */
+    /* Return the driver's state, or NULL and an error (a parameter that the
+     * driver does not know is BAD_ARGUMENT). */
+    gpointer (*open)(const DriverContext *context, GError **error);
+    void (*close)(gpointer driver);
+    DriverAnswer (*acquire)(gpointer driver, DriverLease *lease,
+                            GError **error);
+    DriverAnswer (*release)(gpointer driver, DriverLease *lease,
+                            GError **error);
+    /* TRUE where someone still has the object of an exclusive lease open
+     * for use; NULL: the driver cannot tell. */
+    gboolean (*in_use)(gpointer driver, const DriverLease *lease);
+    /* Hand-over; NULL without DRIVER_MIGRATE. */
+    DriverAnswer (*offer)(gpointer driver, DriverLease *lease,
+                          GError **error);
+    DriverAnswer (*claim)(gpointer driver, DriverLease *lease,
+                          GError **error);
+    DriverAnswer (*take)(gpointer driver, DriverLease *lease,
+                         GError **error);
+} DriverOps;
+
+extern const DriverOps driver_nop;
+extern const DriverOps driver_file;
+
+#endif

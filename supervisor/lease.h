@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: the lease table
+ *
+ * Every lease of the VM, what state it is in, and the two things that are
+ * done to many at once: acquire all or none, and release all. Works through
+ * drivers only, and in steps, since a driver may answer PENDING.
+ *
+ * The VM's own lease (kind VM) is a set of its own: it is taken first and
+ * let go last. The others are taken in the order of (device, inode, offset),
+ * the same for everybody, so that two who want the same disks never hold
+ * half of them each for long.
+ *
+ * Should:  drop everything got so far when one lease cannot be had.
+ * Mustn't: decide when to release: supervisor.c does, after the reap.
+ */
+#ifndef SUPERVISOR_LEASE_H
+#define SUPERVISOR_LEASE_H
+
+#include "driver.h"
+
+#define LEASE_STATUSES(X)                                                      \
+    X(WANTED)                                                                  \
+    X(PENDING)                                                                 \
+    X(HELD)                                                                    \
+    X(LOST)                                                                    \
+    X(RELEASING)
+
+typedef enum {
+#define X(id) LEASE_##id,
+    LEASE_STATUSES(X)
+#undef X
+} LeaseStatus;
+
+typedef enum {
+    LEASE_SET_VM,
+    LEASE_SET_OTHERS,
+} LeaseSet;
+
+typedef struct Lease Lease;
+typedef struct LeaseTable LeaseTable;
+
+/* Called from the event loop or from within the call that caused them. */
+typedef struct {
+    /* lease_table_acquire() ended: all of @set are held. */
+    void (*granted)(gpointer opaque, LeaseSet set);
+    /* ... or none is. @holder: who has the busy one, or NULL. */
+    void (*denied)(gpointer opaque, const GError *error, json_t *holder);
+    /* A driver lost @lease, @why. */
+    void (*lost)(gpointer opaque, Lease *lease, const char *why);
+    /* lease_table_release() ended. */
+    void (*released)(gpointer opaque, LeaseSet set);
+} LeaseEvents;
+
+/* How a single acquire or release ended; @error NULL where it worked.
+ * @lease is NULL where it is no more in the table. */
+typedef void (*LeaseReply)(gpointer data, Lease *lease, const GError *error,
+                           json_t *holder);
+
+LeaseTable *lease_table_new(const LeaseEvents *events, gpointer opaque);
+/* Frees the table; leases that are still held are forgotten, not released. */
+void lease_table_free(LeaseTable *table);
+/* Give these to the drivers, with the table as their opaque pointer. */
+extern const DriverEvents lease_driver_events;
+
+/*
+ * lease_table_add:
+ * @resource: taken over, also on failure
+ *
+ * Registers a lease. BAD_ARGUMENT where its path cannot be leased (missing,
+ * a directory, ...) or names what another lease of the table stands for.
+ */
+Lease *lease_table_add(LeaseTable *table, const DriverOps *ops,
+                       gpointer driver, Resource *resource, GError **error);
+
+/* Acquires all of @set, or none. @wait: a busy lease is tried again, every
+ * 20 ms with jitter, all dropped in between, until lease_table_release(). */
+void lease_table_acquire(LeaseTable *table, LeaseSet set, gboolean wait);
+/* Releases all of @set; also ends a lease_table_acquire(). */
+void lease_table_release(LeaseTable *table, LeaseSet set);
+
+/* One lease while the child runs. @fd: the opened object that a client
+ * passed, taken over, or -1. @reply is called exactly once. */
+void lease_acquire(LeaseTable *table, Lease *lease, int fd, LeaseReply reply,
+                   gpointer data);
+void lease_release(LeaseTable *table, Lease *lease, LeaseReply reply,
+                   gpointer data);
+
+/* Somebody said that @lease is lost. */
+void lease_mark_lost(Lease *lease);
+
+Lease *lease_table_find(LeaseTable *table, ResourceKind kind,
+                        const char *name);
+/* Why the last lease_table_acquire() did not get all; NULL where it did. */
+const GError *lease_table_error(LeaseTable *table);
+/* How many leases are not the VM's own. */
+guint lease_table_count(LeaseTable *table);
+const Resource *lease_resource(const Lease *lease);
+LeaseStatus lease_status(const Lease *lease);
+guint lease_driver_flags(const Lease *lease);
+/* TRUE where the driver knows that somebody still uses the object. */
+gboolean lease_in_use(const Lease *lease);
+/* FALSE where the object is not known by device and inode. */
+gboolean lease_identity(const Lease *lease, gboolean *block, dev_t *device,
+                        ino_t *inode);
+/* New references; the second is an array of all leases. */
+json_t *lease_to_json(const Lease *lease);
+json_t *lease_table_to_json(LeaseTable *table);
+
+#endif

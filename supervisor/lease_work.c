@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: acquiring and releasing, see lease.h. */
+#include "lease_internal.h"
+
+#include <unistd.h>
+
+#include "../libsupervise/qmp.h"
+
+#define RETRY_MIN_MS 10
+#define RETRY_MAX_MS 30
+
+static gboolean in_set(const Lease *lease, LeaseSet set)
+{
+    return (lease->resource->kind == RESOURCE_VM) == (set == LEASE_SET_VM);
+}
+
+static void ask_acquire(Lease *lease, GError **error)
+{
+    switch (lease->ops->acquire(lease->driver, &lease->d, error)) {
+    case DRIVER_DONE:
+        lease->status = LEASE_HELD;
+        lease->since = g_get_real_time() / G_USEC_PER_SEC;
+        break;
+    case DRIVER_PENDING:
+        lease->status = LEASE_PENDING;
+        break;
+    case DRIVER_FAILED:
+        lease->status = LEASE_WANTED;
+        break;
+    }
+}
+
+/* A release that fails leaves nothing to hold: the driver has lost it. */
+static void ask_release(Lease *lease)
+{
+    if (lease->ops->release(lease->driver, &lease->d, NULL) == DRIVER_PENDING)
+        lease->status = LEASE_RELEASING;
+    else
+        lease->status = LEASE_WANTED;
+}
+
+/* Goes on acquiring; TRUE when that has ended, either way. */
+static gboolean acquire_more(LeaseTable *table)
+{
+    for (guint i = 0; i < table->leases->len; i++) {
+        Lease *lease = lease_at(table, i);
+
+        if (!in_set(lease, table->set) || lease->status == LEASE_HELD)
+            continue;
+        if (lease->status == LEASE_WANTED && !table->error)
+            ask_acquire(lease, &table->error);
+        if (table->error) {
+            g_clear_pointer(&table->holder, json_decref);
+            table->holder = g_steal_pointer(&lease->d.holder);
+            return TRUE;
+        }
+        if (lease->status != LEASE_HELD)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Goes on releasing, last got first; TRUE when nothing is left. */
+static gboolean release_more(LeaseTable *table)
+{
+    for (guint i = table->leases->len; i-- > 0;) {
+        Lease *lease = lease_at(table, i);
+
+        if (!in_set(lease, table->set))
+            continue;
+        if (lease->status == LEASE_HELD || lease->status == LEASE_LOST)
+            ask_release(lease);
+        if (lease->status != LEASE_WANTED)
+            return FALSE; /* a driver will say when */
+    }
+    return TRUE;
+}
+
+static gboolean retry(gpointer data)
+{
+    LeaseTable *table = data;
+
+    table->retry = 0;
+    lease_table_acquire(table, table->set, table->wait);
+    return G_SOURCE_REMOVE;
+}
+
+static void rolled_back(LeaseTable *table)
+{
+    if (table->wait &&
+        g_error_matches(table->error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)) {
+        table->work = RETRYING;
+        table->retry = g_timeout_add(
+            g_random_int_range(RETRY_MIN_MS, RETRY_MAX_MS + 1), retry, table);
+        return;
+    }
+    table->work = IDLE;
+    table->events->denied(table->opaque, table->error, table->holder);
+}
+
+static void go_on(LeaseTable *table)
+{
+    if (table->work == ACQUIRING && acquire_more(table)) {
+        if (!table->error) {
+            table->work = IDLE;
+            table->events->granted(table->opaque, table->set);
+            return;
+        }
+        table->work = ROLLING_BACK;
+    }
+    if (table->work == ROLLING_BACK && release_more(table)) {
+        rolled_back(table);
+    } else if (table->work == RELEASING && release_more(table)) {
+        table->work = IDLE;
+        table->events->released(table->opaque, table->set);
+    }
+}
+
+void lease_table_acquire(LeaseTable *table, LeaseSet set, gboolean wait)
+{
+    g_clear_error(&table->error);
+    table->work = ACQUIRING;
+    table->set = set;
+    table->wait = wait;
+    go_on(table);
+}
+
+void lease_table_release(LeaseTable *table, LeaseSet set)
+{
+    if (table->retry)
+        g_source_remove(table->retry);
+    table->retry = 0;
+    table->work = RELEASING;
+    table->set = set;
+    go_on(table);
+}
+
+/* Ends a single operation; the lease leaves the table unless it is held. */
+static void reply(LeaseTable *table, Lease *lease, const GError *error)
+{
+    LeaseReply function = lease->reply;
+    gpointer data = lease->reply_data;
+    g_autoptr(json_t) holder = g_steal_pointer(&lease->d.holder);
+
+    lease->reply = NULL;
+    if (lease->status == LEASE_WANTED) {
+        if (lease->d.fd >= 0)
+            close(lease->d.fd);
+        g_ptr_array_remove(table->leases, lease);
+        lease = NULL;
+    }
+    function(data, lease, error, holder);
+}
+
+void lease_acquire(LeaseTable *table, Lease *lease, int fd, LeaseReply answer,
+                   gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    lease->reply = answer;
+    lease->reply_data = data;
+    lease->d.fd = fd;
+    ask_acquire(lease, &error);
+    if (lease->status != LEASE_PENDING)
+        reply(table, lease, error);
+}
+
+void lease_release(LeaseTable *table, Lease *lease, LeaseReply answer,
+                   gpointer data)
+{
+    lease->reply = answer;
+    lease->reply_data = data;
+    ask_release(lease);
+    if (lease->status != LEASE_RELEASING)
+        reply(table, lease, NULL);
+}
+
+static Lease *find_id(LeaseTable *table, guint id)
+{
+    for (guint i = 0; i < table->leases->len; i++) {
+        if (lease_at(table, i)->d.id == id)
+            return lease_at(table, i);
+    }
+    return NULL;
+}
+
+static void driver_done(gpointer opaque, guint id, const GError *error)
+{
+    LeaseTable *table = opaque;
+    Lease *lease = find_id(table, id);
+
+    if (!lease || (lease->status != LEASE_PENDING &&
+                   lease->status != LEASE_RELEASING))
+        return;
+    if (lease->status == LEASE_PENDING && !error) {
+        lease->status = LEASE_HELD;
+        lease->since = g_get_real_time() / G_USEC_PER_SEC;
+    } else {
+        lease->status = LEASE_WANTED;
+    }
+    if (lease->reply)
+        reply(table, lease, error);
+    else if (error && table->work == ACQUIRING && !table->error)
+        table->error = g_error_copy(error);
+    go_on(table);
+}
+
+static void driver_renewed(gpointer opaque, guint id, gint64 expires)
+{
+    Lease *lease = find_id(opaque, id);
+
+    if (lease)
+        lease->expires = expires;
+}
+
+static void driver_lost(gpointer opaque, guint id, guint grace_ms,
+                        const char *why)
+{
+    LeaseTable *table = opaque;
+    Lease *lease = find_id(table, id);
+
+    if (!lease || lease->status != LEASE_HELD)
+        return;
+    lease->status = LEASE_LOST;
+    table->events->lost(table->opaque, lease, why);
+}
+
+const DriverEvents lease_driver_events = {
+    .done = driver_done,
+    .renewed = driver_renewed,
+    .lost = driver_lost,
+};

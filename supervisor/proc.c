@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: see proc.h. */
+#include "proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Reads a small file whole; returns its length, -1 where it cannot. */
+static ssize_t read_small(const char *path, char *buffer, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = 0, n;
+
+    if (fd < 0)
+        return -1;
+    while ((n = read(fd, buffer + len, size - 1 - len)) > 0)
+        len += n;
+    close(fd);
+    buffer[len] = 0;
+    return n < 0 ? -1 : len;
+}
+
+gboolean proc_stat(pid_t pid, ProcStat *stat)
+{
+    char path[64], text[1024], *p;
+    int parent;
+    unsigned long long start;
+
+    g_snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (read_small(path, text, sizeof text) <= 0)
+        return FALSE;
+    p = strrchr(text, ')'); /* the name may hold anything */
+    if (!p || sscanf(p, ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u "
+                        "%*d %*d %*d %*d %*d %*d %llu",
+                     &stat->state, &parent, &start) != 3)
+        return FALSE;
+    stat->parent = parent;
+    stat->start_time = start;
+    return TRUE;
+}
+
+/* The list can be longer than any buffer: read it in pieces. */
+static gboolean thread_children(const char *path, GArray *pids)
+{
+    char text[4096];
+    ssize_t n;
+    pid_t pid = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return FALSE;
+    while ((n = read(fd, text, sizeof text)) > 0) {
+        for (ssize_t i = 0; i < n; i++) {
+            if (g_ascii_isdigit(text[i])) {
+                pid = pid * 10 + (text[i] - '0');
+            } else if (pid) {
+                g_array_append_val(pids, pid);
+                pid = 0;
+            }
+        }
+    }
+    close(fd);
+    return n == 0;
+}
+
+gboolean proc_children(pid_t pid, GArray *pids)
+{
+    char path[300];
+    gboolean found = FALSE;
+    struct dirent *entry;
+    DIR *dir;
+
+    if (pid == getpid()) { /* one thread: spare the directory */
+        g_snprintf(path, sizeof path, "/proc/self/task/%d/children", pid);
+        return thread_children(path, pids);
+    }
+    g_snprintf(path, sizeof path, "/proc/%d/task", pid);
+    dir = opendir(path);
+    if (!dir)
+        return FALSE;
+    while ((entry = readdir(dir))) {
+        if (!g_ascii_isdigit(entry->d_name[0]))
+            continue;
+        g_snprintf(path, sizeof path, "/proc/%d/task/%s/children", pid,
+                   entry->d_name);
+        found |= thread_children(path, pids);
+    }
+    closedir(dir);
+    return found;
+}
+
+char *proc_wchan(pid_t pid)
+{
+    char path[64], text[256];
+
+    g_snprintf(path, sizeof path, "/proc/%d/wchan", pid);
+    if (read_small(path, text, sizeof text) <= 0 || g_str_equal(text, "0"))
+        return NULL;
+    return g_strdup(text);
+}
+
+gboolean proc_has_open(pid_t pid, gboolean block, dev_t device, ino_t inode)
+{
+    char path[64];
+    gboolean found = FALSE;
+    struct dirent *entry;
+    struct stat st;
+    DIR *dir;
+
+    g_snprintf(path, sizeof path, "/proc/%d/fd", pid);
+    dir = opendir(path);
+    if (!dir)
+        return FALSE;
+    while (!found && (entry = readdir(dir))) {
+        if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
+            continue;
+        if (block)
+            found = S_ISBLK(st.st_mode) && st.st_rdev == device;
+        else
+            found = S_ISREG(st.st_mode) && st.st_dev == device &&
+                    st.st_ino == inode;
+    }
+    closedir(dir);
+    return found;
+}

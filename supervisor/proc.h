@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: what /proc tells about processes (proc(5))
+ *
+ * Read only; every answer may be out of date when it is used, so whoever
+ * acts on one pins the process with a pidfd first and asks again.
+ */
+#ifndef SUPERVISOR_PROC_H
+#define SUPERVISOR_PROC_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+typedef struct {
+    pid_t parent;
+    char state;         /* R S D Z T ... */
+    guint64 start_time; /* clock ticks after boot */
+} ProcStat;
+
+/* FALSE where there is no such process. */
+gboolean proc_stat(pid_t pid, ProcStat *stat);
+
+/* Appends the children of all threads of @pid (zombies too) to @pids, an
+ * array of pid_t. FALSE where they cannot be read. */
+gboolean proc_children(pid_t pid, GArray *pids);
+
+/* Where the kernel has put @pid to sleep, newly allocated; NULL where that
+ * cannot be read. */
+char *proc_wchan(pid_t pid);
+
+/* TRUE where a descriptor of @pid is open on the file (or, with @block, the
+ * device); FALSE also where that cannot be read. */
+gboolean proc_has_open(pid_t pid, gboolean block, dev_t device, ino_t inode);
+
+#endif

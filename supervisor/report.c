@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: see report.h. */
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../libsupervise/qmp.h"
+
+#define PROGRAM "virt-lock-supervisor"
+#define JOURNAL "/run/systemd/journal/socket"
+
+struct Report {
+    ReportSpec spec;
+    char *pid_temp; /* the pid file before it has its name */
+    int pid_temp_fd;
+    gboolean pid_file_written;
+    int notify; /* service manager; -1: none */
+    int journal; /* -1: standard error is not the journal */
+};
+
+/* Writes without waiting. */
+static gboolean write_now(int fd, const char *text, gsize len)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+    return poll(&ready, 1, 0) == 1 && write(fd, text, len) == (ssize_t)len;
+}
+
+/* A datagram socket to a path or abstract name; -1 where that fails. */
+static int connect_datagram(const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = strlen(name);
+    int fd;
+
+    if (len >= sizeof address.sun_path || (*name != '/' && *name != '@'))
+        return -1;
+    memcpy(address.sun_path, name, len);
+    if (*name == '@')
+        address.sun_path[0] = 0;
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address,
+                           offsetof(struct sockaddr_un, sun_path) + len) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* JOURNAL_STREAM says which file the journal reads (systemd.exec(5)). */
+static gboolean stderr_is_journal(void)
+{
+    const char *stream = g_getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat st;
+
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device &&
+           st.st_ino == inode;
+}
+
+static gboolean open_pid_temp(Report *report, GError **error)
+{
+    report->pid_temp =
+        g_strdup_printf("%s.%d.tmp", report->spec.pid_file, getpid());
+    report->pid_temp_fd = open(report->pid_temp,
+                               O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (report->pid_temp_fd >= 0)
+        return TRUE;
+    set_errno(error, "cannot create pid file '%s'", report->spec.pid_file);
+    g_clear_pointer(&report->pid_temp, g_free);
+    return FALSE;
+}
+
+Report *report_new(const ReportSpec *spec, GError **error)
+{
+    Report *report = g_new0(Report, 1);
+    const char *notify = g_getenv("NOTIFY_SOCKET");
+
+    report->spec = *spec;
+    report->pid_temp_fd = -1;
+    report->journal = stderr_is_journal() ? connect_datagram(JOURNAL) : -1;
+    report->notify = notify ? connect_datagram(notify) : -1;
+    g_unsetenv("NOTIFY_SOCKET");
+    if (!spec->pid_file || open_pid_temp(report, error))
+        return report;
+    report_free(report);
+    return NULL;
+}
+
+void report_free(Report *report)
+{
+    const int fds[] = {report->spec.pid_fd, report->spec.json_status_fd,
+                       report->notify, report->journal, report->pid_temp_fd};
+
+    for (guint i = 0; i < G_N_ELEMENTS(fds); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    if (report->pid_temp)
+        unlink(report->pid_temp);
+    if (report->pid_file_written)
+        unlink(report->spec.pid_file);
+    g_free(report->pid_temp);
+    g_free(report);
+}
+
+void report_print(const char *name, const char *sentence)
+{
+    g_autofree char *line =
+        name ? g_strdup_printf(PROGRAM "[%s]: %s\n", name, sentence)
+             : g_strdup_printf(PROGRAM ": %s\n", sentence);
+
+    write_now(STDERR_FILENO, line, strlen(line));
+}
+
+/* The journal's own protocol: one field a line. */
+static void log_to_journal(Report *report, int priority, const char *sentence)
+{
+    g_autofree char *entry = g_strdup_printf(
+        "PRIORITY=%d\nSYSLOG_IDENTIFIER=" PROGRAM "\nVIRT_LOCK_NAME=%s\n"
+        "VIRT_LOCK_UUID=%s\nMESSAGE=%s: %s\n",
+        priority, report->spec.name, report->spec.uuid, report->spec.name,
+        sentence);
+
+    send(report->journal, entry, strlen(entry), MSG_NOSIGNAL);
+}
+
+void report_log(Report *report, ReportLevel level, const char *format, ...)
+{
+    static const int priorities[] = {3, 4, 6, 7}; /* syslog(3) */
+    g_autofree char *sentence = NULL;
+    va_list args;
+
+    if (level > report->spec.level)
+        return;
+    va_start(args, format);
+    sentence = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_strdelimit(sentence, "\n", ' '); /* names may hold anything */
+    if (report->journal >= 0)
+        log_to_journal(report, priorities[level], sentence);
+    else
+        report_print(report->spec.name, sentence);
+}
+
+static void write_status(Report *report, json_t *object)
+{
+    gsize len;
+    g_autofree char *line = qmp_encode(object, &len);
+
+    if (report->spec.json_status_fd >= 0 &&
+        !write_now(report->spec.json_status_fd, line, len))
+        report_log(report, REPORT_WARNING,
+                   "cannot write to the JSON status descriptor: the line "
+                   "is lost");
+}
+
+static void write_pid_file(Report *report, pid_t pid)
+{
+    g_autofree char *text = g_strdup_printf("%d\n", pid);
+    gsize len = strlen(text);
+    gboolean done;
+
+    done = write(report->pid_temp_fd, text, len) == (ssize_t)len;
+    close(report->pid_temp_fd);
+    report->pid_temp_fd = -1;
+    done = done && rename(report->pid_temp, report->spec.pid_file) == 0;
+    if (!done) {
+        report_log(report, REPORT_WARNING, "cannot write pid file '%s': %s",
+                   report->spec.pid_file, g_strerror(errno));
+        unlink(report->pid_temp);
+    }
+    g_clear_pointer(&report->pid_temp, g_free);
+    report->pid_file_written |= done;
+}
+
+void report_child(Report *report, pid_t pid)
+{
+    g_autofree char *text = g_strdup_printf("%d\n", pid);
+    static const char ready[] = "READY=1\nSTATUS=Leases held, child running";
+
+    if (report->spec.pid_fd >= 0) {
+        if (!write_now(report->spec.pid_fd, text, strlen(text)))
+            report_log(report, REPORT_WARNING,
+                       "cannot report the child's pid %d: nobody reads the "
+                       "pid descriptor", pid);
+        close(report->spec.pid_fd);
+        report->spec.pid_fd = -1;
+    }
+    if (report->pid_temp)
+        write_pid_file(report, pid);
+    write_status(report, json_pack("{s:i}", "child-pid", pid));
+    if (report->notify >= 0)
+        send(report->notify, ready, strlen(ready), MSG_NOSIGNAL);
+}
+
+void report_adopted(Report *report, pid_t pid)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (report->pid_file_written) {
+        if (open_pid_temp(report, &error))
+            write_pid_file(report, pid);
+        else
+            report_log(report, REPORT_WARNING, "%s", error->message);
+    }
+    write_status(report, json_pack("{s:i}", "child-pid", pid));
+}
+
+void report_exit(Report *report, int code, const char *reason,
+                 gboolean by_child)
+{
+    write_status(report, json_pack("{s:i, s:s, s:s}", "exit-code", code,
+                                   "reason", reason, "source",
+                                   by_child ? "child" : "supervisor"));
+}

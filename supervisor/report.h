@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: what the supervisor tells its surroundings
+ *
+ * --pid-fd, --pid-file, --json-status-fd, the service manager (sd_notify(3))
+ * and the log on standard error. Files and sockets are opened before the
+ * child exists. After that nothing waits: a pipe or terminal that takes no
+ * more loses the line.
+ */
+#ifndef SUPERVISOR_REPORT_H
+#define SUPERVISOR_REPORT_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+typedef enum {
+    REPORT_ERROR,
+    REPORT_WARNING,
+    REPORT_INFO,
+    REPORT_DEBUG,
+} ReportLevel;
+
+typedef struct {
+    int pid_fd;           /* -1: none */
+    int json_status_fd;   /* -1: none */
+    const char *pid_file; /* NULL: none */
+    const char *name;     /* of the VM; NULL before it is known */
+    const char *uuid;
+    ReportLevel level;    /* the least important that is logged */
+} ReportSpec;
+
+typedef struct Report Report;
+
+/* Strings of @spec must outlive the report. Takes NOTIFY_SOCKET out of the
+ * environment. */
+Report *report_new(const ReportSpec *spec, GError **error);
+/* Closes --pid-fd (empty if no child was reported) and removes the pid
+ * file. */
+void report_free(Report *report);
+
+void report_log(Report *report, ReportLevel level, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+/* An error for the user where there is no report (yet). */
+void report_print(const char *name, const char *sentence);
+
+/* The child runs: everybody who asked is told. */
+void report_child(Report *report, pid_t pid);
+/* Another process is the child now. */
+void report_adopted(Report *report, pid_t pid);
+/* The last word. @by_child: the status is the child's own. */
+void report_exit(Report *report, int code, const char *reason,
+                 gboolean by_child);
+
+#endif

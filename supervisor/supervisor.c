@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: see supervisor.h. */
+#include "supervisor.h"
+
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../libsupervise/qmp.h"
+#include "confine.h"
+#include "supervisor_internal.h"
+
+/* How often an unkillable child is spoken of. */
+#define SAY_MS 5000
+
+void supervisor_fail(Supervisor *s, int code, const char *why)
+{
+    if (s->verdict != VERDICT_NONE)
+        return;
+    s->verdict = VERDICT_OWN;
+    s->code = code;
+    s->why = g_strdup(why);
+}
+
+void supervisor_lost(Supervisor *s, const char *why)
+{
+    if (!machine_has_child(s->state)) {
+        supervisor_fail(s, EXIT_DENIED, why);
+        return;
+    }
+    s->verdict = VERDICT_LOST;
+    g_free(s->why);
+    s->why = g_strdup(why);
+    report_log(s->report, REPORT_WARNING, "%s", why);
+}
+
+/* Deadlines. */
+
+static gboolean on_deadline(gpointer data)
+{
+    Supervisor *s = data;
+    const GError *busy = lease_table_error(s->leases);
+
+    s->deadline = 0;
+    /* Of all states with a deadline only STARTING ends without a child. */
+    if (!machine_has_child(s->state))
+        supervisor_fail(s, EXIT_DENIED,
+                        busy ? busy->message
+                             : "cannot acquire the leases: timed out");
+    supervisor_step(s, MACHINE_EVENT_DEADLINE, "time is up");
+    return G_SOURCE_REMOVE;
+}
+
+/* Milliseconds until the state that was entered gets DEADLINE; 0: never. */
+static gint64 deadline_of(const Supervisor *s)
+{
+    const gint64 deadlines[MACHINE_N_STATES] = {
+        [MACHINE_STARTING] = s->options->wait_ms,
+        [MACHINE_STOPPING] = MAX(s->stop_timeout_ms, 1),
+        [MACHINE_KILLING] = SAY_MS,
+    };
+
+    return deadlines[s->state];
+}
+
+static void set_deadline(Supervisor *s)
+{
+    gint64 ms = deadline_of(s);
+
+    if (s->deadline)
+        g_source_remove(s->deadline);
+    s->deadline = ms ? g_timeout_add(MIN(ms, G_MAXUINT), on_deadline, s) : 0;
+}
+
+/* Actions, each with the reason that it is done for. */
+
+static void do_none(Supervisor *s)
+{
+}
+
+static void do_spawn(Supervisor *s)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (start_child(s, &error))
+        return;
+    supervisor_fail(s, EXIT_OWN_ERROR, error->message);
+    supervisor_step(s, MACHINE_EVENT_EXEC_FAILED, error->message);
+}
+
+static void do_release(Supervisor *s)
+{
+    lease_table_release(s->leases, LEASE_SET_OTHERS);
+}
+
+static void do_term(Supervisor *s)
+{
+    child_terminate(s->child);
+}
+
+static void do_kill(Supervisor *s)
+{
+    child_kill(s->child);
+}
+
+static void do_say(Supervisor *s)
+{
+    g_autofree char *what = child_describe(s->child);
+
+    report_log(s->report, REPORT_WARNING,
+               "cannot kill the child: %s; its leases are kept", what);
+    child_kill(s->child);
+}
+
+/* OFFER and TAKE belong to hand-over: no event that leads to them is made
+ * until a driver can do it (DRIVER_MIGRATE). */
+static void (*const actions[MACHINE_N_ACTIONS])(Supervisor *) = {
+    [MACHINE_ACTION_NONE] = do_none,
+    [MACHINE_ACTION_SPAWN] = do_spawn,
+    [MACHINE_ACTION_RELEASE] = do_release,
+    [MACHINE_ACTION_TERM] = do_term,
+    [MACHINE_ACTION_KILL] = do_kill,
+    [MACHINE_ACTION_SAY] = do_say,
+    [MACHINE_ACTION_FINISH] = do_release,
+};
+
+static void enter(Supervisor *s, MachineState next, const char *reason)
+{
+    const char *from = machine_state_name(s->state);
+    const char *to = machine_state_name(next);
+
+    report_log(s->report, REPORT_INFO, "%s -> %s: %s", from, to, reason);
+    s->state = next;
+    s->state_since = g_get_real_time() / G_USEC_PER_SEC;
+    g_free(s->reason);
+    s->reason = g_strdup(reason);
+    control_event(s->control, "STATE_CHANGE",
+                  json_pack("{s:s, s:s, s:s}", "from", from, "to", to,
+                            "reason", reason));
+}
+
+void supervisor_step(Supervisor *s, MachineEvent event, const char *reason)
+{
+    MachineAction action;
+    MachineState next;
+    g_autofree char *kept = g_strdup(reason); /* it may be s->reason */
+
+    if (!machine_step(s->state, event, &action, &next)) {
+        report_log(s->report, REPORT_DEBUG, "%s refused in %s: %s",
+                   machine_event_name(event), machine_state_name(s->state),
+                   kept);
+        return;
+    }
+    if (next != s->state)
+        enter(s, next, kept);
+    if (next != s->state || action != MACHINE_ACTION_NONE)
+        set_deadline(s);
+    actions[action](s);
+}
+
+/* What the leases say. */
+
+static void on_granted(gpointer opaque, LeaseSet set)
+{
+    Supervisor *s = opaque;
+    g_autoptr(GError) error = NULL;
+
+    if (set == LEASE_SET_OTHERS) {
+        supervisor_step(s, MACHINE_EVENT_GRANTED, "every lease is held");
+    } else if (start_listen(s, &error)) {
+        lease_table_acquire(s->leases, LEASE_SET_OTHERS, s->options->wait);
+    } else {
+        supervisor_fail(s, EXIT_OWN_ERROR, error->message);
+        supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
+    }
+}
+
+static void on_denied(gpointer opaque, const GError *error, json_t *holder)
+{
+    Supervisor *s = opaque;
+
+    supervisor_fail(s,
+                    g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
+                        ? EXIT_DENIED
+                        : EXIT_OWN_ERROR,
+                    error->message);
+    supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
+}
+
+static void on_lost(gpointer opaque, Lease *lease, const char *why)
+{
+    supervisor_revoke(opaque, lease, why, NULL);
+}
+
+/* The socket's name goes before the VM's lease: whoever has the lease next
+ * will make it anew. Sessions end last, so that clients who wait for that
+ * find every lease free. */
+static void on_released(gpointer opaque, LeaseSet set)
+{
+    Supervisor *s = opaque;
+
+    if (set == LEASE_SET_OTHERS) {
+        control_unlink(s->control);
+        lease_table_release(s->leases, LEASE_SET_VM);
+    } else {
+        s->finished = TRUE;
+    }
+}
+
+const LeaseEvents supervisor_lease_events = {
+    .granted = on_granted,
+    .denied = on_denied,
+    .lost = on_lost,
+    .released = on_released,
+};
+
+/* What the child says. */
+
+static void on_started(gpointer opaque)
+{
+    Supervisor *s = opaque;
+
+    report_child(s->report, child_pid(s->child));
+}
+
+static void on_failed(gpointer opaque, ChildStage stage, int err)
+{
+    Supervisor *s = opaque;
+    const char *command = s->options->command[0];
+    g_autofree char *why = NULL;
+    int code = EXIT_OWN_ERROR;
+
+    if (stage == CHILD_STAGE_EXEC) {
+        why = g_strdup_printf("cannot execute '%s': %s", command,
+                              g_strerror(err));
+        code = err == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+    } else if (stage == CHILD_STAGE_CREDENTIALS) {
+        why = g_strdup_printf("cannot change to user or group of '%s': %s",
+                              command, g_strerror(err));
+    } else {
+        why = g_strdup_printf("cannot watch over '%s': %s", command,
+                              g_strerror(err));
+    }
+    supervisor_fail(s, code, why);
+    supervisor_step(s, MACHINE_EVENT_EXEC_FAILED, why);
+}
+
+static void on_exited(gpointer opaque, pid_t pid, int status)
+{
+    Supervisor *s = opaque;
+    json_t *data = json_pack("{s:i}", "pid", pid);
+
+    s->has_status = TRUE;
+    s->status = status;
+    if (WIFEXITED(status))
+        json_object_set_new(data, "exit-code",
+                            json_integer(WEXITSTATUS(status)));
+    else
+        json_object_set_new(data, "signal", json_integer(WTERMSIG(status)));
+    control_event(s->control, "CHILD_EXIT", data);
+}
+
+static void on_adopted(gpointer opaque, pid_t pid)
+{
+    Supervisor *s = opaque;
+
+    report_log(s->report, REPORT_INFO,
+               "process %d, a descendant of the child, lives on and is the "
+               "child now", pid);
+    report_adopted(s->report, pid);
+}
+
+static char *describe_status(int status)
+{
+    return WIFEXITED(status)
+               ? g_strdup_printf("the child exited with status %d",
+                                 WEXITSTATUS(status))
+               : g_strdup_printf("the child was killed by signal %d",
+                                 WTERMSIG(status));
+}
+
+static void on_gone(gpointer opaque)
+{
+    Supervisor *s = opaque;
+    g_autofree char *reason = describe_status(s->status);
+
+    supervisor_step(s, MACHINE_EVENT_CHILD_GONE, reason);
+}
+
+/* So that the shell's job control works: we stop as well, and `fg` wakes the
+ * whole group. Not where a lease must be renewed meanwhile. */
+static void on_stopped(gpointer opaque, int sig)
+{
+    Supervisor *s = opaque;
+
+    if (!(s->ops->flags & DRIVER_RENEWS))
+        raise(SIGSTOP);
+}
+
+const ChildEvents supervisor_child_events = {
+    .started = on_started,
+    .failed = on_failed,
+    .exited = on_exited,
+    .adopted = on_adopted,
+    .gone = on_gone,
+    .stopped = on_stopped,
+};
+
+/* Signals. */
+
+static void stop_by_signal(Supervisor *s, int sig)
+{
+    g_autofree char *reason =
+        g_strdup_printf("stopped by SIG%s", sigabbrev_np(sig));
+
+    if (!machine_has_child(s->state))
+        supervisor_fail(s, 128 + sig, reason);
+    supervisor_step(s, MACHINE_EVENT_STOP, reason);
+}
+
+static void on_signal(Supervisor *s, int sig, gboolean typed)
+{
+    gboolean child = machine_has_child(s->state);
+
+    if (sig == SIGCHLD)
+        child_reap(s->child);
+    else if (sig == SIGTERM)
+        stop_by_signal(s, sig);
+    else if (child && sig != SIGTSTP && !typed)
+        child_signal(s->child, sig);
+    else if (!child && (sig == SIGINT || sig == SIGHUP || sig == SIGQUIT))
+        stop_by_signal(s, sig);
+    else if (!child && sig == SIGTSTP)
+        raise(SIGSTOP);
+}
+
+static gboolean on_signals(gint fd, GIOCondition condition, gpointer data)
+{
+    Supervisor *s = data;
+    gboolean typed;
+    int sig;
+
+    while ((sig = signals_next(s->signals, &typed)))
+        on_signal(s, sig, typed);
+    return G_SOURCE_CONTINUE;
+}
+
+/* The exit status, and the truth about it. */
+static int conclude(Supervisor *s)
+{
+    g_autofree char *ended = NULL;
+
+    if (s->verdict == VERDICT_LOST)
+        s->code = EXIT_LOST;
+    if (s->verdict == VERDICT_NONE && !s->has_status)
+        supervisor_fail(s, EXIT_OWN_ERROR,
+                        "cannot tell how the child ended");
+    if (s->verdict != VERDICT_NONE) {
+        if (s->verdict == VERDICT_OWN && s->code < 128)
+            report_log(s->report, REPORT_ERROR, "%s", s->why);
+        report_exit(s->report, s->code, s->why, FALSE);
+        return s->code;
+    }
+    ended = describe_status(s->status);
+    s->code = WIFEXITED(s->status) ? WEXITSTATUS(s->status)
+                                   : 128 + WTERMSIG(s->status);
+    report_exit(s->report, s->code, ended, TRUE);
+    return s->code;
+}
+
+/* Until the last lease is let go. */
+static void run(Supervisor *s)
+{
+    s->signal_source =
+        g_unix_fd_add(signals_fd(s->signals), G_IO_IN, on_signals, s);
+    set_deadline(s);
+    lease_table_acquire(s->leases, LEASE_SET_VM, s->options->wait);
+    while (!s->finished)
+        g_main_context_iteration(NULL, TRUE);
+    if (s->deadline)
+        g_source_remove(s->deadline);
+    g_source_remove(s->signal_source);
+}
+
+int supervisor_run(const Options *options, Signals *signals)
+{
+    Supervisor s = {
+        .options = options,
+        .signals = signals,
+        .state = MACHINE_STARTING,
+        .pid_fd = -1,
+        .json_status_fd = -1,
+    };
+    g_autoptr(GError) error = NULL;
+    int code = EXIT_OWN_ERROR;
+
+    if (start_prepare(&s, &error)) {
+        run(&s);
+        code = conclude(&s);
+    } else {
+        report_print(options->name, error->message);
+        if (s.report)
+            report_exit(s.report, code, error->message, FALSE);
+    }
+    start_undo(&s);
+    return code;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: what the commands may ask of the supervisor, see supervisor.h. */
+#include <unistd.h>
+
+#include "../libsupervise/qmp.h"
+#include "confine.h"
+#include "supervisor_internal.h"
+
+MachineState supervisor_state(const Supervisor *s)
+{
+    return s->state;
+}
+
+Child *supervisor_child(const Supervisor *s)
+{
+    return s->child;
+}
+
+LeaseTable *supervisor_leases(const Supervisor *s)
+{
+    return s->leases;
+}
+
+json_t *supervisor_status(const Supervisor *s)
+{
+    json_t *confined = json_array();
+    json_t *out = json_pack(
+        "{s:s, s:s, s:s, s:i, s:s, s:s, s:I, s:I, s:s, s:i, s:o}", "name",
+        s->options->name, "uuid", s->options->uuid, "host", s->host, "pid",
+        getpid(), "state", machine_state_name(s->state), "reason",
+        s->reason ? s->reason : "", "since", (json_int_t)s->since,
+        "state-since", (json_int_t)s->state_since, "driver", s->ops->name,
+        "leases", lease_table_count(s->leases), "confined", confined);
+
+    for (guint i = 0; i < CONFINE_N_STEPS; i++) {
+        if (s->confined & (1u << i))
+            json_array_append_new(confined, json_string(confine_name(i)));
+    }
+    if (s->options->id)
+        json_object_set_new(out, "id", json_string(s->options->id));
+    if (child_pid(s->child) && child_is_started(s->child))
+        json_object_set_new(out, "child-pid",
+                            json_integer(child_pid(s->child)));
+    return out;
+}
+
+void supervisor_acquire(Supervisor *s, Resource *resource, int fd,
+                        LeaseReply reply, gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    Lease *lease = lease_table_add(s->leases, s->ops, s->driver, resource,
+                                   &error);
+
+    if (lease) {
+        lease_acquire(s->leases, lease, fd, reply, data);
+        return;
+    }
+    if (fd >= 0)
+        close(fd);
+    reply(data, NULL, error, NULL);
+}
+
+/* FALSE where the child can be seen to still use what the lease is for. */
+static gboolean check_unused(Supervisor *s, const Lease *lease,
+                             GError **error)
+{
+    const char *name = lease_resource(lease)->name;
+    gboolean block;
+    dev_t device;
+    ino_t inode;
+    pid_t pid = 0;
+
+    if (lease_identity(lease, &block, &device, &inode))
+        pid = child_find_open(s->child, block, device, inode);
+    if (pid)
+        g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                    "cannot release '%s': still open by pid %d", name, pid);
+    else if (lease_resource(lease)->mode == RESOURCE_EXCLUSIVE &&
+             lease_in_use(lease))
+        g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                    "cannot release '%s': a QEMU still has it locked", name);
+    else
+        return TRUE;
+    return FALSE;
+}
+
+void supervisor_release(Supervisor *s, Lease *lease, gboolean force,
+                        LeaseReply reply, gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (lease_status(lease) != LEASE_HELD)
+        g_set_error(&error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                    "cannot release '%s': it is not held",
+                    lease_resource(lease)->name);
+    else if (force || check_unused(s, lease, &error)) {
+        lease_release(s->leases, lease, reply, data);
+        return;
+    }
+    reply(data, lease, error, NULL);
+}
+
+/* TRUE where the machine will accept @event. */
+static gboolean may(Supervisor *s, MachineEvent event, GError **error)
+{
+    MachineAction action;
+    MachineState next;
+
+    if (machine_step(s->state, event, &action, &next))
+        return TRUE;
+    g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                "cannot do that: the VM is %s",
+                machine_state_name(s->state));
+    return FALSE;
+}
+
+gboolean supervisor_revoke(Supervisor *s, Lease *lease, const char *reason,
+                           GError **error)
+{
+    const Resource *resource = lease ? lease_resource(lease) : NULL;
+    const char *kind =
+        resource_kind_name(lease ? resource->kind : RESOURCE_VM);
+    const char *name = lease ? resource->name : s->options->uuid;
+    g_autofree char *why =
+        g_strdup_printf("%s '%s' lost: %s", lease ? "lease" : "leases of VM",
+                        name, reason);
+
+    if (!may(s, MACHINE_EVENT_REVOKED, error))
+        return FALSE;
+    if (lease)
+        lease_mark_lost(lease);
+    supervisor_lost(s, why);
+    control_event(s->control, "LEASE_LOST",
+                  json_pack("{s:s, s:s, s:s}", "kind", kind, "name", name,
+                            "reason", reason));
+    supervisor_step(s, MACHINE_EVENT_REVOKED, why);
+    return TRUE;
+}
+
+gboolean supervisor_shutdown(Supervisor *s, gint64 timeout_ms, GError **error)
+{
+    if (!may(s, MACHINE_EVENT_STOP, error))
+        return FALSE;
+    if (timeout_ms >= 0)
+        s->stop_timeout_ms = timeout_ms;
+    supervisor_step(s, MACHINE_EVENT_STOP, "shutdown by command");
+    return TRUE;
+}
+
+gboolean supervisor_quit(Supervisor *s, GError **error)
+{
+    if (!may(s, MACHINE_EVENT_QUIT, error))
+        return FALSE;
+    supervisor_step(s, MACHINE_EVENT_QUIT, "quit by command");
+    return TRUE;
+}

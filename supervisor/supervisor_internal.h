@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: what supervisor.c (events and actions) and start.c (setting up, the
+ * child's start, taking down) share; nobody else includes this.
+ */
+#ifndef SUPERVISOR_SUPERVISOR_INTERNAL_H
+#define SUPERVISOR_SUPERVISOR_INTERNAL_H
+
+#include "control.h"
+#include "credentials.h"
+#include "report.h"
+#include "supervisor.h"
+
+/* Why it ends, once that is known; what is known first stays, but for a
+ * lost lease. */
+typedef enum {
+    VERDICT_NONE,      /* the child's own status */
+    VERDICT_OWN,       /* a status of ours: code says which */
+    VERDICT_LOST,      /* a lease was lost while the child lived */
+} Verdict;
+
+struct Supervisor {
+    const Options *options;
+    Signals *signals;
+    Credentials *credentials; /* of the child; NULL: ours */
+    gboolean has_control_group;
+    gid_t control_group;
+    int pid_fd;         /* the report's from report_new() on */
+    int json_status_fd; /* likewise */
+
+    char *run_dir, *state_dir, *socket_path;
+    char host[256], boot_id[64];
+    Record owner;           /* who takes the leases */
+    DriverContext file_context, context;
+    gpointer file_driver; /* for the VM's own lease */
+    const DriverOps *ops; /* for all others */
+    gpointer driver;
+
+    Report *report;
+    Child *child;
+    LeaseTable *leases;
+    Control *control; /* NULL until the VM's lease is held */
+    gboolean finished;
+    guint signal_source;
+    guint confined; /* mask of 1 << ConfineStep */
+    mode_t old_umask;
+
+    MachineState state;
+    char *reason; /* of the state */
+    gint64 since, state_since; /* seconds since the epoch */
+    guint deadline;            /* source id */
+    gint64 stop_timeout_ms;
+
+    Verdict verdict;
+    int code;          /* of VERDICT_OWN */
+    char *why;         /* of VERDICT_OWN and VERDICT_LOST */
+    gboolean has_status;
+    int status;        /* wait(2) status of the last child */
+};
+
+/* supervisor.c */
+void supervisor_step(Supervisor *supervisor, MachineEvent event,
+                     const char *reason);
+/* Fixes the exit status; the first one stays. Says @why as an error. */
+void supervisor_fail(Supervisor *supervisor, int code, const char *why);
+/* A lease is lost, @why: the exit status will say so. */
+void supervisor_lost(Supervisor *supervisor, const char *why);
+extern const ChildEvents supervisor_child_events;
+extern const LeaseEvents supervisor_lease_events;
+
+/* start.c */
+/* Everything that can be checked and prepared before a lease is taken. */
+gboolean start_prepare(Supervisor *supervisor, GError **error);
+gboolean start_listen(Supervisor *supervisor, GError **error);
+/* Parks the child, confines us, lets the child go on. */
+gboolean start_child(Supervisor *supervisor, GError **error);
+/* Frees all that start_prepare() and what followed have made. */
+void start_undo(Supervisor *supervisor);
+
+#endif

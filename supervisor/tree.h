@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: a walk over our descendants
+ *
+ * Each process is pinned by a pidfd before it is looked at, and its parent
+ * is read after that: a number that was reused in between is left alone.
+ * What is forked during the walk is missed; who must have all of them walks
+ * again when the next one was reaped.
+ */
+#ifndef SUPERVISOR_TREE_H
+#define SUPERVISOR_TREE_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+/* Called for each process, parents first; TRUE ends the walk. */
+typedef gboolean (*TreeVisit)(pid_t pid, int pidfd, gpointer data);
+
+/* Visits all descendants but @foreign (an array of pid_t) and theirs. */
+void tree_walk(const GArray *foreign, TreeVisit visit, gpointer data);
+
+gboolean tree_is_foreign(const GArray *foreign, pid_t pid);
+
+#endif

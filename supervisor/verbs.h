@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: the commands of the control socket
+ *
+ * One table says what there is: dispatch, the check of the arguments, who may
+ * do it, in which states it makes sense, query-commands and the manual page
+ * virt-lock-protocol(7) all come from it.
+ */
+#ifndef SUPERVISOR_VERBS_H
+#define SUPERVISOR_VERBS_H
+
+#include "control.h"
+#include "supervisor.h"
+
+#define VERB_MAX_ARGUMENTS 4
+
+typedef struct {
+    const char *name;
+    json_type type; /* JSON_TRUE stands for a boolean, JSON_REAL for any
+                       number */
+    gboolean required;
+    const char *doc;
+} VerbArgument;
+
+typedef struct {
+    const char *name;
+    gboolean changes; /* more than a query: not for every peer */
+    guint states;     /* mask of 1 << MachineState it is allowed in */
+    void (*run)(Supervisor *supervisor, Request *request,
+                const json_t *arguments);
+    const char *doc;
+    const char *returns;
+    VerbArgument arguments[VERB_MAX_ARGUMENTS];
+} Verb;
+
+/* For Control: runs a command, answers with an error where it may not. */
+void verbs_run(gpointer supervisor, Request *request, const char *name,
+               json_t *arguments);
+
+/* The table; @n is set to its length. */
+const Verb *verbs_table(gsize *n);
+
+#endif

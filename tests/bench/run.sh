@@ -1,0 +1,152 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# DOC: what the supervisor costs, beside what one would use without it
+#
+# BUILD=DIR run.sh [--quick] [--json FILE] [SECTION...]
+#
+# Sections, all by default:
+#   start   time added to the start and end of a program
+#   idle    memory, wake-ups and threads of a thousand idle instances
+#   rtt     round trip of query-child
+#   death   time from a revocation to the child's death
+#
+# Everything is compared within one run, on one machine, in turns; figures
+# of two runs are not. --quick takes a tenth of the time and is less sure of
+# its numbers. Exit status 1 where a bar is broken, 2 where it could not be
+# measured.
+
+set -euo pipefail
+
+here=$(dirname "$(readlink -f "$0")")
+BUILD=$(readlink -f "${BUILD:?is not set: the directory of the build}")
+vls=$BUILD/virt-lock-supervisor
+tools=$BUILD/tests/bench
+json=()
+rounds=500 instances=1000 window=10 queries=20000 tiny=100 qemu=10
+
+die() {
+    echo "bench: $*" >&2
+    exit 2
+}
+
+usage() {
+    echo "usage: $0 [--quick] [--json FILE] [start] [idle] [rtt] [death]"
+}
+
+# figures PREFIX COMMAND...: runs it and keeps what it prints.
+figures() {
+    local prefix=$1
+
+    shift
+    "$@" >"$work/printed" || die "cannot measure '$prefix'"
+    sed "s/^/$prefix./" "$work/printed" >>"$work/figures"
+}
+
+# disks N: options for the first N of the disks.
+disks() {
+    local i
+
+    for ((i = 0; i < $1; i++)); do
+        printf ' --disk %s' "$work/disk$i.raw"
+    done
+}
+
+bench_start() {
+    local i
+
+    for ((i = 0; i < 8; i++)); do
+        truncate -s 1M "$work/disk$i.raw"
+    done
+    {
+        printf 'bare\t/bin/true\n'
+        printf 'flock\t/usr/bin/flock %s /bin/true\n' "$work/lock"
+        printf 'tini\t/usr/bin/tini -s -- /bin/true\n'
+        printf 'catatonit\t/usr/bin/catatonit -- /bin/true\n'
+        printf 'vls-nop\t%s --driver nop -- /bin/true\n' "$vls"
+        printf 'vls-file\t%s%s -- /bin/true\n' "$vls" "$(disks 1)"
+        printf 'vls-file-8\t%s%s -- /bin/true\n' "$vls" "$(disks 8)"
+    } >"$work/variants"
+    figures start "$tools/spawnbench" "$rounds" "$work/variants"
+}
+
+bench_idle() {
+    local i
+
+    mkdir "$work/idle"
+    for ((i = 0; i < instances; i++)); do
+        truncate -s 1M "$work/idle/$i.raw"
+    done
+    measure_idle flock /usr/bin/flock "$work/idle/{i}.raw"
+    measure_idle tini /usr/bin/tini -s --
+    measure_idle catatonit /usr/bin/catatonit --
+    measure_idle vls-nop "$vls" --driver nop --
+    measure_idle vls-file "$vls" --disk "$work/idle/{i}.raw" --
+}
+
+# measure_idle NAME COMMAND...
+measure_idle() {
+    figures "idle.$1" "$here/idle.py" "$instances" "$window" "${@:2}" \
+        "$tools/pause"
+}
+
+# The child says a byte when it runs; closing its pipe does not end it, so it
+# is revoked in the end.
+bench_rtt() {
+    local uuid pid status=0
+
+    read -r uuid </proc/sys/kernel/random/uuid
+    truncate -s 1M "$work/rtt.raw"
+    mkfifo "$work/ready"
+    "$vls" --uuid "$uuid" --disk "$work/rtt.raw" -- "$tools/pause" \
+        >"$work/ready" &
+    pid=$!
+    read -r -t 10 <"$work/ready" || die "the supervisor does not start"
+    figures rtt "$tools/rtt" query "$VIRT_LOCK_RUN_DIR/$uuid.sock" "$queries"
+    "$tools/rtt" revoke "$VIRT_LOCK_RUN_DIR/$uuid.sock" >/dev/null
+    wait "$pid" || status=$?
+    [ "$status" -eq 124 ] || die "a revoked supervisor ended with $status"
+}
+
+bench_death() {
+    figures death "$here/death.py" "$BUILD" "$tiny" "$qemu"
+}
+
+sections=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) rounds=60 instances=100 window=2 queries=2000 tiny=20 qemu=3 ;;
+    --json)
+        [ $# -gt 1 ] || die "--json needs the name of a file"
+        json=(--json "$(realpath "$2")")
+        shift ;;
+    start | idle | rtt | death) sections+=("$1") ;;
+    -h | --help)
+        usage
+        exit 0 ;;
+    *)
+        usage >&2
+        exit 2 ;;
+    esac
+    shift
+done
+[ ${#sections[@]} -gt 0 ] || sections=(start idle rtt death)
+
+for program in "$vls" "$tools"/{spawnbench,pause,rtt} /usr/bin/flock \
+    /usr/bin/tini /usr/bin/catatonit /usr/bin/qemu-system-x86_64; do
+    [ -x "$program" ] || die "cannot run '$program': it is not there"
+done
+
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/vls-bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+cd "$work"
+mkdir -m 700 run state
+export VIRT_LOCK_RUN_DIR=$work/run VIRT_LOCK_STATE_DIR=$work/state
+: >figures
+for section in "${sections[@]}"; do
+    echo "measuring: $section" >&2
+    "bench_$section"
+done
+"$here/report.py" "${json[@]}" <figures

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: one disk's writer in the test guest
+ */
+#ifndef GUEST_WRITER_H
+#define GUEST_WRITER_H
+
+#include <stdint.h>
+
+typedef struct {
+    uint64_t boot;        /* this boot's number, unlike any other's */
+    uint64_t slots;       /* at most so many in the ring */
+    uint64_t interval_us; /* between two records */
+    uint64_t ack_every;   /* records per ACK line */
+} WriterOptions;
+
+/* One line on the guest's serial console, in one write. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * writer_run:
+ * @disk: name of a block device in /dev
+ *
+ * Writes records until something is wrong. Returns 1 after an I/O error,
+ * which is said as FAILED, and 2 where the disk holds what this writer did
+ * not write, said as CORRUPT.
+ */
+int writer_run(const char *disk, const WriterOptions *options);
+
+#endif

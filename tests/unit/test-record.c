@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: records of holders: written whole, read with suspicion. */
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "qmp.h"
+#include "record.h"
+#include "tap.h"
+
+#define UUID_A "6f0e1d2c-0000-4000-8000-00000000000a"
+#define UUID_B "6f0e1d2c-0000-4000-8000-00000000000b"
+
+typedef struct {
+    char *state;   /* not made yet: record_write() does */
+    char *holders; /* in state */
+    char *boot_id;
+    char host[256];
+} Fixture;
+
+static void setup(Fixture *f, gconstpointer unused)
+{
+    g_autofree char *top = g_dir_make_tmp("test-record-XXXXXX", NULL);
+
+    g_assert_nonnull(top);
+    f->state = g_build_filename(top, "a/state", NULL);
+    f->holders = g_build_filename(f->state, "holders", NULL);
+    g_assert_cmpint(gethostname(f->host, sizeof(f->host)), ==, 0);
+    g_assert_true(g_file_get_contents("/proc/sys/kernel/random/boot_id",
+                                      &f->boot_id, NULL, NULL));
+    g_strchomp(f->boot_id);
+}
+
+static void remove_tree(const char *path)
+{
+    const char *name;
+    GDir *dir = g_dir_open(path, 0, NULL);
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *child = g_build_filename(path, name, NULL);
+
+        remove_tree(child);
+    }
+    if (dir)
+        g_dir_close(dir);
+    g_remove(path);
+}
+
+static void teardown(Fixture *f, gconstpointer unused)
+{
+    g_autofree char *a = g_path_get_dirname(f->state);
+    g_autofree char *top = g_path_get_dirname(a);
+
+    remove_tree(top);
+    g_free(f->state);
+    g_free(f->holders);
+    g_free(f->boot_id);
+}
+
+static Record our_record(const Fixture *f)
+{
+    return (Record){
+        .uuid = UUID_A,
+        .name = "web1",
+        .host = f->host,
+        .boot_id = f->boot_id,
+        .resource = "/vm/a \"b\"\n.qcow2",
+        .mode = "exclusive",
+        .pid = getpid(),
+        .start_time = record_start_time(getpid()),
+        .since = 1000000000,
+    };
+}
+
+static void write_record(const Fixture *f, const char *file,
+                         const Record *record)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(record_write(f->state, file, record, &error));
+    g_assert_no_error(error);
+}
+
+static const char *string_of(const json_t *holder, const char *name)
+{
+    return json_string_value(json_object_get(holder, name));
+}
+
+static gint64 integer_of(const json_t *holder, const char *name)
+{
+    return json_integer_value(json_object_get(holder, name));
+}
+
+static guint count_files(const char *path)
+{
+    GDir *dir = g_dir_open(path, 0, NULL);
+    guint n = 0;
+
+    while (g_dir_read_name(dir))
+        n++;
+    g_dir_close(dir);
+    return n;
+}
+
+static void test_write(Fixture *f, gconstpointer unused)
+{
+    Record record = our_record(f);
+    g_autofree char *path = g_build_filename(f->holders, "r", NULL);
+    g_autoptr(json_t) holder = NULL;
+    mode_t mask = umask(022);
+    struct stat st;
+
+    write_record(f, "r", &record);
+    record.name = "web2";
+    write_record(f, "r", &record);
+    umask(mask);
+    g_assert_cmpuint(count_files(f->holders), ==, 1);
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_assert_cmphex(st.st_mode & 07777, ==, 0644);
+    g_assert_cmpint(stat(f->holders, &st), ==, 0);
+    g_assert_cmphex(st.st_mode & 07777, ==, 0755);
+
+    holder = record_find(f->state, "r", FALSE);
+    g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_A);
+    g_assert_cmpstr(string_of(holder, "name"), ==, "web2");
+    g_assert_cmpstr(string_of(holder, "host"), ==, f->host);
+    g_assert_cmpstr(string_of(holder, "resource"), ==, record.resource);
+    g_assert_cmpstr(string_of(holder, "mode"), ==, "exclusive");
+    g_assert_cmpint(integer_of(holder, "pid"), ==, getpid());
+    g_assert_cmpint(integer_of(holder, "since"), ==, 1000000000);
+    g_assert_true(record_alive(holder));
+
+    record_remove(f->state, "r");
+    g_assert_cmpuint(count_files(f->holders), ==, 0);
+    g_assert_null(record_find(f->state, "r", TRUE));
+    record_remove(f->state, "r");
+}
+
+static void test_write_fails(Fixture *f, gconstpointer unused)
+{
+    Record record = our_record(f);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(f->holders, "r", NULL);
+
+    g_assert_cmpint(g_mkdir_with_parents(path, 0755), ==, 0);
+    g_assert_false(record_write(f->state, "r", &record, &error));
+    g_assert_error(error, QMP_ERROR, QMP_ERROR_GENERIC);
+    g_assert_true(g_str_has_prefix(error->message, "cannot write '"));
+    g_assert_cmpuint(count_files(f->holders), ==, 1);
+    g_clear_error(&error);
+    g_assert_false(record_write("/proc/nowhere", "r", &record, &error));
+    g_assert_true(g_str_has_prefix(error->message, "cannot create '"));
+    g_assert_null(record_find("/proc/nowhere", "r", TRUE));
+}
+
+/* Every prefix of a record, every record without one field or with a field
+ * of another type, and plain garbage read as nobody. */
+static void test_garbage(Fixture *f, gconstpointer unused)
+{
+    Record record = our_record(f);
+    g_autofree char *path = g_build_filename(f->holders, "r", NULL);
+    g_autofree char *whole = NULL;
+    g_autofree char *large = g_strnfill(1024 * 1024, ' ');
+    g_autoptr(json_t) object = NULL;
+    const char *key;
+    json_t *value;
+    gsize len;
+
+    write_record(f, "r", &record);
+    g_assert_true(g_file_get_contents(path, &whole, &len, NULL));
+    object = json_loads(whole, 0, NULL);
+    for (gsize n = 0; n < len - 1; n++) {
+        g_assert_true(g_file_set_contents(path, whole, (gssize)n, NULL));
+        g_assert_null(record_find(f->state, "r", TRUE));
+    }
+    json_object_foreach (object, key, value) {
+        g_autoptr(json_t) copy = json_copy(object);
+
+        json_object_del(copy, key);
+        for (guint i = 0; i < 3; i++) {
+            g_autofree char *text = json_dumps(copy, 0);
+
+            g_assert_true(g_file_set_contents(path, text, -1, NULL));
+            g_assert_null(record_find(f->state, "r", TRUE));
+            json_object_set_new(copy, key, i ? json_array() : json_null());
+        }
+    }
+    g_assert_true(g_file_set_contents(path, large, 1024 * 1024, NULL));
+    g_assert_null(record_find(f->state, "r", TRUE));
+    g_assert_true(g_file_set_contents(path, "\0\xff{}[]", 7, NULL));
+    g_assert_null(record_find(f->state, "r", TRUE));
+    g_assert_true(g_file_set_contents(path, "[1]", -1, NULL));
+    g_assert_null(record_find(f->state, "r", TRUE));
+}
+
+static void test_bad_values(Fixture *f, gconstpointer unused)
+{
+    static const gint64 pids[] = {0, -1, G_MININT64, G_MAXINT64,
+                                  (gint64)G_MAXINT32 + 1};
+    Record record = our_record(f);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(pids); i++) {
+        record.pid = pids[i];
+        write_record(f, "r", &record);
+        g_assert_null(record_find(f->state, "r", FALSE));
+    }
+    record.pid = 1;
+    record.uuid = "../../x";
+    write_record(f, "r", &record);
+    g_assert_null(record_find(f->state, "r", FALSE));
+    record.uuid = UUID_A;
+    record.host = "not utf-8: \xff";
+    record.name = NULL;
+    write_record(f, "r", &record);
+    g_autoptr(json_t) holder = record_find(f->state, "r", FALSE);
+    g_assert_cmpstr(string_of(holder, "host"), ==, "not utf-8: \xef\xbf\xbd");
+    g_assert_cmpstr(string_of(holder, "name"), ==, "");
+}
+
+/* Links, pipes and directories in the place of a record. */
+static void test_not_files(Fixture *f, gconstpointer unused)
+{
+    Record record = our_record(f);
+    g_autofree char *link = g_build_filename(f->holders, "link", NULL);
+    g_autofree char *pipe = g_build_filename(f->holders, "pipe", NULL);
+    g_autofree char *dir = g_build_filename(f->holders, "dir", NULL);
+
+    write_record(f, "r", &record);
+    g_assert_cmpint(symlink("r", link), ==, 0);
+    g_assert_cmpint(mkfifo(pipe, 0600), ==, 0);
+    g_assert_cmpint(g_mkdir(dir, 0700), ==, 0);
+    g_assert_null(record_find(f->state, "link", FALSE));
+    g_assert_null(record_find(f->state, "pipe", FALSE));
+    g_assert_null(record_find(f->state, "dir", FALSE));
+}
+
+static void test_shared(Fixture *f, gconstpointer unused)
+{
+    Record record = our_record(f);
+    g_autoptr(json_t) holder = NULL;
+
+    record.mode = "shared";
+    write_record(f, "8:1-5-0." UUID_A, &record);
+    record.uuid = UUID_B;
+    write_record(f, "8:1-55-0." UUID_B, &record); /* another resource */
+    g_assert_null(record_find(f->state, "8:1-5-0", FALSE));
+    g_assert_null(record_find(f->state, "8:1-5", TRUE));
+    holder = record_find(f->state, "8:1-5-0", TRUE);
+    g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_A);
+}
+
+/* The living are preferred, wherever they stand; the dead are better than
+ * nobody. */
+static void test_prefers_alive(Fixture *f, gconstpointer unused)
+{
+    Record dead = our_record(f);
+    Record alive = our_record(f);
+    g_autoptr(json_t) holder = NULL;
+
+    dead.start_time--;
+    dead.uuid = UUID_B;
+    write_record(f, "r", &dead);
+    write_record(f, "r." UUID_B, &dead);
+    holder = record_find(f->state, "r", TRUE);
+    g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_B);
+    g_assert_false(record_alive(holder));
+    json_decref(holder);
+    write_record(f, "r." UUID_A, &alive);
+    holder = record_find(f->state, "r", TRUE);
+    g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_A);
+    g_assert_true(record_alive(holder));
+}
+
+static void check_alive(const Fixture *f, const Record *record,
+                        gboolean expected)
+{
+    g_autoptr(json_t) holder = NULL;
+
+    write_record(f, "r", record);
+    holder = record_find(f->state, "r", FALSE);
+    g_assert_nonnull(holder);
+    g_assert_cmpint(record_alive(holder), ==, expected);
+}
+
+static void test_alive(Fixture *f, gconstpointer unused)
+{
+    Record record = our_record(f);
+
+    check_alive(f, &record, TRUE);
+    record.host = "elsewhere";
+    check_alive(f, &record, FALSE);
+    record = our_record(f);
+    record.boot_id = "00000000-0000-0000-0000-000000000000";
+    check_alive(f, &record, FALSE);
+    record = our_record(f);
+    record.start_time++;
+    check_alive(f, &record, FALSE);
+    record.start_time = 0;
+    check_alive(f, &record, FALSE);
+    record = our_record(f);
+    record.pid = G_MAXINT32;
+    check_alive(f, &record, FALSE);
+    record.start_time = 0; /* what an unreadable process would have */
+    check_alive(f, &record, FALSE);
+    g_assert_false(record_alive(NULL));
+}
+
+static void test_start_time(void)
+{
+    g_assert_cmpint(record_start_time(getpid()), >, 0);
+    g_assert_cmpint(record_start_time(getpid()), ==,
+                    record_start_time(getpid()));
+    g_assert_cmpint(record_start_time(0), ==, 0);
+    g_assert_cmpint(record_start_time(-1), ==, 0);
+    g_assert_cmpint(record_start_time(G_MAXINT64), ==, 0);
+}
+
+static void check_description(const char *name, gint64 since,
+                              const char *expected)
+{
+    g_autoptr(json_t) holder =
+        json_pack("{s:s, s:s, s:s, s:i, s:I}", "uuid", UUID_A, "name", name,
+                  "host", "h", "pid", 4711, "since", (json_int_t)since);
+    g_autofree char *text = record_describe(holder);
+
+    g_assert_cmpstr(text, ==, expected);
+}
+
+static void test_describe(void)
+{
+    g_autofree char *nobody = record_describe(NULL);
+    g_autoptr(json_t) empty = json_object();
+    g_autofree char *unnamed = record_describe(empty);
+    g_autoptr(GDateTime) now = g_date_time_new_now_local();
+    g_autofree char *today = g_date_time_format(
+        now, "held by 'web1' (" UUID_A ", h, pid 4711) since %H:%M");
+
+    g_assert_cmpstr(nobody, ==, "held by another process");
+    g_assert_cmpstr(unnamed, ==, "held by another process");
+    check_description("web1", g_date_time_to_unix(now), today);
+    g_autoptr(GDateTime) then = g_date_time_new_local(2011, 7, 13, 7, 47, 45);
+    check_description("web1", g_date_time_to_unix(then),
+                      "held by 'web1' (" UUID_A
+                      ", h, pid 4711) since 2011-07-13 07:47");
+    check_description("web1", 0, "held by 'web1' (" UUID_A ", h, pid 4711)");
+    check_description("web1", G_MAXINT64,
+                      "held by 'web1' (" UUID_A ", h, pid 4711)");
+    check_description("\033[2Jx\n", 0,
+                      "held by '?[2Jx?' (" UUID_A ", h, pid 4711)");
+}
+
+static void test_resource(void)
+{
+    struct stat st = {.st_mode = S_IFREG | 0644,
+                      .st_dev = makedev(8, 1),
+                      .st_ino = G_MAXUINT64};
+    g_autofree char *file = record_resource(&st, 0);
+    g_autofree char *far_off = record_resource(&st, G_MAXUINT64);
+
+    g_assert_cmpstr(file, ==, "8:1-18446744073709551615-0");
+    g_assert_cmpstr(far_off, ==,
+                    "8:1-18446744073709551615-18446744073709551615");
+    st.st_mode = S_IFBLK | 0660;
+    st.st_rdev = makedev(253, 4);
+    g_autofree char *device = record_resource(&st, 7);
+    g_assert_cmpstr(device, ==, "block-253:4-7");
+}
+
+int main(int argc, char **argv)
+{
+    tap_init(argc, argv);
+#define ADD(name, func)                                                        \
+    g_test_add("/record/" name, Fixture, NULL, setup, func, teardown)
+    ADD("write", test_write);
+    ADD("write-fails", test_write_fails);
+    ADD("garbage", test_garbage);
+    ADD("bad-values", test_bad_values);
+    ADD("not-files", test_not_files);
+    ADD("shared", test_shared);
+    ADD("prefers-alive", test_prefers_alive);
+    ADD("alive", test_alive);
+    g_test_add_func("/record/start-time", test_start_time);
+    g_test_add_func("/record/describe", test_describe);
+    g_test_add_func("/record/resource", test_resource);
+    return g_test_run();
+}
