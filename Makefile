@@ -1,100 +1,150 @@
 # virt-lock-supervisor. `make help` lists the targets.
-VERSION    := $(shell cat VERSION)
-PREFIX     ?= /usr/local
-bindir     ?= $(PREFIX)/bin
-sbindir    ?= $(PREFIX)/sbin
-mandir     ?= $(PREFIX)/share/man
-docdir     ?= $(PREFIX)/share/doc/virt-lock-supervisor
-BUILD      ?= build
-LINK       ?= shared
-CC         ?= gcc
-CFLAGS     ?= -O2 -g
-PROVE_JOBS ?= $(shell nproc)
+VERSION := $(shell cat VERSION)
+PREFIX  ?= /usr/local
+bindir  ?= $(PREFIX)/bin
+sbindir ?= $(PREFIX)/sbin
+mandir  ?= $(PREFIX)/share/man
+docdir  ?= $(PREFIX)/share/doc/virt-lock-supervisor
+BUILD   ?= build
+LINK    ?= shared
+CFLAGS  ?= -O2 -g
+JOBS    ?= $(shell nproc)
 
-# A few megabytes of packages are only needed by some targets: tests/lib/deps.sh
-# knows which. `all` and `install` never install anything.
-PKGS    = glib-2.0 jansson libcap-ng
-goals   = $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out clean help deps demo check dist uninstall,$(goals)),)
+# Only `deps`, and what calls it, installs packages; `all` and `install` say what is missing.
+PKGS = glib-2.0 jansson libcap-ng
+ifneq ($(filter-out %check clean help deps demo bench lint fuzz dist uninstall,$(or $(MAKECMDGOALS),all)),)
 missing := $(shell for p in $(PKGS) libseccomp; do pkg-config --exists $$p || echo $$p; done)
 ifneq ($(missing),)
 $(error cannot find the development files of: $(missing); run 'make deps')
 endif
 endif
 pkg_cflags := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-ifeq ($(LINK),static)   # everything but libc
+ifeq ($(LINK),static) # everything but libc
 pkg_libs := -Wl,-Bstatic $(shell pkg-config --static --libs $(PKGS) 2>/dev/null) -Wl,-Bdynamic
 else
 pkg_libs := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 endif
 
-BASE_CPPFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DG_LOG_DOMAIN='"virt-lock-supervisor"' \
-  -Ilibsupervise -I$(BUILD) $(pkg_cflags)
+# CPPFLAGS, CFLAGS and LDFLAGS are the user's; SANITIZE and HARDEN are for the targets below.
+HARDEN ?= -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+BASE_CPPFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Ilibsupervise -I$(BUILD) $(pkg_cflags)
 BASE_CFLAGS = -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
-  -Wformat=2 -Wno-unused-parameter $(if $(WERROR),-Werror) -fvisibility=hidden -fPIE \
-  -fstack-protector-strong $(SANITIZE)
-HARDEN ?= -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+  -Wformat=2 -Wno-unused-parameter $(if $(WERROR),-Werror) -fvisibility=hidden -fPIE $(SANITIZE)
 BASE_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANITIZE)
-COMPILE = $(CC) $(BASE_CPPFLAGS) $(HARDEN) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
-LINKEXE = $(CC) $(BASE_LDFLAGS) $(LDFLAGS) $(CFLAGS) -o $@ $(filter %.o,$^) $(pkg_libs)
+LINKEXE = $(CC) $(BASE_LDFLAGS) $(LDFLAGS) $(CFLAGS) -o $@ $(filter %.o %.a,$^) $(pkg_libs)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
-common     := $(call obj,libsupervise/qmp.c libsupervise/places.c libsupervise/record.c libsupervise/resource.c)
-supervisor := $(call obj,$(filter-out supervisor/main.c supervisor/seccomp_gen.c,$(wildcard supervisor/*.c)))
-lockctl    := $(call obj,$(wildcard helpers/virt-lockctl*.c) libsupervise/client.c libsupervise/client_find.c)
-unit       := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
-fuzz       := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
-bin        := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bin/*.c tests/bench/*.c))
-pods       := $(wildcard docs/*.pod)
-mans       := $(patsubst docs/%.pod,$(BUILD)/docs/%,$(pods))
+common     := $(call obj,$(patsubst %,libsupervise/%.c,qmp places record resource))
+supervisor := $(call obj,$(filter-out %/main.c %/seccomp_gen.c,$(wildcard supervisor/*.c)))
+client     := $(call obj,$(wildcard libsupervise/client*.c))
 programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl
+unit       := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
+fuzzers    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
+testbin    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bin/*.c))
+benchbin   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+mans       := $(patsubst %.pod,$(BUILD)/%,$(wildcard docs/*.pod))
 
-.PHONY: all help deps check check-asan check-valgrind coverage fuzz bench demo lint install uninstall dist clean tests
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile)
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(programs) $(mans) ## build the programs and man pages
+all: $(programs) $(mans) ## build the programs and the man pages
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 deps: ## install the Debian packages that are missing
-	tests/lib/deps.sh
+	tests/lib/deps.sh build check demo
 
 $(BUILD)/virt-lock-supervisor: $(BUILD)/supervisor/main.o $(supervisor) $(common)
 	$(LINKEXE)
-$(BUILD)/virt-lockctl: $(lockctl) $(common)
+$(BUILD)/virt-lockctl: $(call obj,$(wildcard helpers/virt-lockctl*.c)) $(client) $(common)
 	$(LINKEXE)
-$(BUILD)/tables: $(BUILD)/tests/bin/tables.o $(supervisor) $(common)
+$(BUILD)/tables: $(BUILD)/docs/tables.o $(supervisor) $(common)
 	$(LINKEXE)
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(common) $(filter-out $(BUILD)/helpers/%,$(lockctl))
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common)
 	$(LINKEXE)
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(supervisor) $(common)
-	$(LINKEXE)
-$(BUILD)/tests/bin/%: tests/bin/%.c
-	@mkdir -p $(@D)
-	$(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -static -o $@ $<
-$(BUILD)/tests/bench/%: tests/bench/%.c
+$(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common)
+	$(LINKEXE) $(FUZZER)
+
+# Stand-ins and measuring tools: static, and none of our code in them.
+$(testbin) $(benchbin): $(BUILD)/%: %.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -static -o $@ $<
 
 $(BUILD)/seccomp_gen: supervisor/seccomp_gen.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(if $(SANITIZE),-DSANITIZED) -o $@ $< $(shell pkg-config --cflags --libs libseccomp)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(if $(SANITIZE),-DSANITIZED) -o $@ $< $(shell pkg-config --cflags --libs libseccomp)
 $(BUILD)/seccomp_filter.h: $(BUILD)/seccomp_gen
 	$< > $@
 $(BUILD)/supervisor/confine.o: $(BUILD)/seccomp_filter.h
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
-	$(COMPILE)
+	$(CC) $(BASE_CPPFLAGS) $(if $(SANITIZE),-DSANITIZED) $(HARDEN) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/docs/%: docs/%.pod VERSION
+# "=for generated X" in a page becomes what the code's own tables say.
+$(BUILD)/docs/%.pod: docs/%.pod $(BUILD)/tables
 	@mkdir -p $(@D)
-	pod2man --section=$(patsubst .%,%,$(suffix $*)) --name=$(shell echo $(basename $*) | tr a-z A-Z) \
-	  --center="virt-lock-supervisor" --release="$(VERSION)" $< $@
+	while IFS= read -r line; do case $$line in '=for generated '*) $(BUILD)/tables "$${line##* }";; \
+	  *) printf '%s\n' "$$line";; esac; done < $< > $@
+$(BUILD)/docs/%: $(BUILD)/docs/%.pod
+	pod2man --utf8 --section=$(patsubst .%,%,$(suffix $*)) --name=$(shell echo $(basename $*) | tr a-z A-Z) \
+	  --center=virt-lock-supervisor --release=$(VERSION) $< $@
 
+tests: $(programs) $(unit) $(fuzzers) $(testbin) $(mans) $(BUILD)/tables
+check: deps ## build, and run every test (JOBS=N; STRICT=1: a skip fails)
+	+$(MAKE) -j$(JOBS) tests
+	tests/lib/check.sh $(BUILD) $(JOBS)
+check-asan: deps ## the same under AddressSanitizer and UBSan
+	+$(MAKE) -j$(JOBS) tests BUILD=build-asan HARDEN= CFLAGS="-O1 -g" \
+	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+	tests/lib/check.sh build-asan $(JOBS)
+check-valgrind: ## the unit tests under valgrind
+	tests/lib/deps.sh valgrind
+	+$(MAKE) -j$(JOBS) tests
+	set -e; for t in $(unit); do valgrind -q --leak-check=full --error-exitcode=9 $$t; done
+coverage: ## which lines the tests reach
+	tests/lib/deps.sh coverage
+	+$(MAKE) -j$(JOBS) tests BUILD=build-coverage HARDEN= CFLAGS="-O0 -g" SANITIZE=--coverage
+	-tests/lib/check.sh build-coverage $(JOBS)
+	gcovr -r . -e tests build-coverage
+fuzz: ## let the fuzzers run, FUZZ_SECONDS (60) each
+	tests/lib/deps.sh fuzz
+	+$(MAKE) -j$(JOBS) run-fuzz BUILD=build-fuzz CC=clang HARDEN= CFLAGS="-O1 -g" FUZZER=-fsanitize=fuzzer \
+	  SANITIZE="-fsanitize=address,undefined,fuzzer-no-link"
+run-fuzz: $(fuzzers)
+	set -e; for f in $(fuzzers); do c=corpus/$${f##*/}; mkdir -p $(BUILD)/$$c; \
+	  $$f -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 $(BUILD)/$$c tests/fuzz/$$c; done
+bench: ## cost beside other wrappers (BENCH_ARGS=--quick)
+	tests/lib/deps.sh bench
+	+$(MAKE) -j$(JOBS) run-bench BUILD=build-bench LINK=static
+run-bench: $(programs) $(benchbin)
+	BUILD=$(BUILD) tests/bench/run.sh $(BENCH_ARGS)
+demo: ## a real guest: its disk leased, a second start refused, revoked
+	tests/lib/deps.sh demo
+	+$(MAKE) -j$(JOBS) run-demo
+run-demo: $(programs)
+	BUILD=$(BUILD) tests/demo/demo.sh
+lint: ## house rules, static analysis, man pages
+	tests/lib/deps.sh lint
+	+$(MAKE) -j$(JOBS) run-lint
+run-lint: $(programs) $(mans)
+	BUILD=$(BUILD) tests/lib/lint.sh $(BASE_CPPFLAGS)
+
+install: all ## into DESTDIR and PREFIX
+	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(docdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
+	install -m 755 $(BUILD)/virt-lock-supervisor $(DESTDIR)$(sbindir)
+	install -m 755 $(BUILD)/virt-lockctl $(DESTDIR)$(bindir)
+	set -e; for m in $(mans); do install -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}; done
+	install -m 644 README.md NEWS.md LICENSE docs/design.md $(DESTDIR)$(docdir)
+uninstall: ## what install has put there
+	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(DESTDIR)$(bindir)/virt-lockctl
+	for m in $(notdir $(mans)); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$m; done
+	rm -rf $(DESTDIR)$(docdir)
+dist: ## a tar ball of what is committed
+	git archive --prefix=virt-lock-supervisor-$(VERSION)/ -o virt-lock-supervisor-$(VERSION).tar.gz HEAD
 clean: ## remove what was built
-	rm -rf $(BUILD) build-*
+	rm -rf build build-* $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

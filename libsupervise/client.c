@@ -338,9 +338,9 @@ static gboolean connect_to(Client *client, const char *path, GError **error)
         .tv_usec = MAX(client->timeout_ms % 1000, 1) * 1000,
     };
 
-    if (strlen(path) >= sizeof(address.sun_path))
+    if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >=
+        sizeof(address.sun_path))
         return set_reason(error, QMP_ERROR_GENERIC, "the path is too long");
-    strcpy(address.sun_path, path);
     client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (client->fd < 0)
         return set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
@@ -390,7 +390,7 @@ Client *client_connect(const char *path, int timeout_ms, GError **error)
     client->fd = -1;
     client->timeout_ms = timeout_ms;
     client->received_fd = -1;
-    client->stream = qmp_stream_new();
+    client->stream = qmp_stream_new(QMP_MAX_ANSWER);
     client->events = g_queue_new();
     if (connect_to(client, path, &reason) && negotiate(client, &reason))
         return g_steal_pointer(&client);

@@ -65,8 +65,8 @@ GPtrArray *client_sockets(const char *run_dir, GError **error);
  * cannot be asked, all others are visited before FALSE and @error say so.
  */
 typedef void ClientVisit(Client *client, const json_t *status, gpointer data);
-gboolean client_foreach(const char *run_dir, int timeout_ms,
-                        ClientVisit *visit, gpointer data, GError **error);
+gboolean client_foreach(const char *run_dir, int timeout_ms, ClientVisit *visit,
+                        gpointer data, GError **error);
 
 /*
  * client_find:

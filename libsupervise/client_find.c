@@ -70,10 +70,13 @@ static gboolean visit_one(const char *path, int timeout_ms, ClientVisit *visit,
     g_autoptr(Client) client = client_connect(path, timeout_ms, error);
     g_autoptr(json_t) status = NULL;
 
-    if (client)
-        status = client_call(client, "query-status", NULL, -1, NULL, error);
-    if (!status)
+    if (!client)
         return FALSE;
+    status = client_call(client, "query-status", NULL, -1, NULL, error);
+    if (!status) {
+        g_prefix_error(error, "'%s': ", path);
+        return FALSE;
+    }
     visit(g_steal_pointer(&client), status, data);
     return TRUE;
 }
@@ -83,7 +86,6 @@ gboolean client_foreach(const char *run_dir, int timeout_ms, ClientVisit *visit,
 {
     g_autoptr(GPtrArray) paths = client_sockets(run_dir, error);
     g_autoptr(GError) first = NULL;
-    const char *first_path = NULL;
     gint64 deadline = g_get_monotonic_time() + 1000 * (gint64)timeout_ms;
     guint silent = 0;
 
@@ -96,15 +98,13 @@ gboolean client_foreach(const char *run_dir, int timeout_ms, ClientVisit *visit,
             g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR))
             continue;
         silent++;
-        if (first)
-            continue;
-        first = g_steal_pointer(&reason);
-        first_path = paths->pdata[i];
+        if (!first)
+            first = g_steal_pointer(&reason);
     }
     if (silent > 0)
         g_set_error(error, QMP_ERROR, first->code,
-                    "cannot ask %u of %u supervisors, '%s' to begin with: %s",
-                    silent, paths->len, first_path, first->message);
+                    "cannot ask %u of %u supervisors: %s", silent, paths->len,
+                    first->message);
     return paths && silent == 0;
 }
 

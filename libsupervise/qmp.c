@@ -16,6 +16,7 @@
 #include <string.h>
 
 struct QmpStream {
+    gsize max; /* bytes of one message */
     GByteArray *bytes;
     gsize start; /* of the current message in bytes */
     gsize next;  /* first byte not scanned yet */
@@ -25,7 +26,7 @@ struct QmpStream {
     char *broken;     /* why the stream cannot be followed, or NULL */
 };
 
-G_DEFINE_QUARK(qmp - error - quark, qmp_error)
+G_DEFINE_QUARK(qmp_error, qmp_error)
 
 static const char *const class_names[] = {
 #define X(code, name) [QMP_ERROR_##code] = name,
@@ -67,10 +68,11 @@ gboolean set_errno(GError **error, const char *format, ...)
     return FALSE;
 }
 
-QmpStream *qmp_stream_new(void)
+QmpStream *qmp_stream_new(gsize max)
 {
     QmpStream *stream = g_new0(QmpStream, 1);
 
+    stream->max = max;
     stream->bytes = g_byte_array_new();
     return stream;
 }
@@ -157,9 +159,9 @@ static gboolean scan_message(QmpStream *stream)
     const guint8 *bytes = stream->bytes->data;
 
     while (stream->next < stream->bytes->len) {
-        if (stream->next - stream->start == QMP_MAX_MESSAGE) {
-            stream->broken =
-                g_strdup_printf("longer than %d bytes", QMP_MAX_MESSAGE);
+        if (stream->next - stream->start == stream->max) {
+            stream->broken = g_strdup_printf(
+                "longer than %" G_GSIZE_FORMAT " bytes", stream->max);
             return FALSE;
         }
         if (scan_byte(stream, bytes[stream->next++]))
@@ -205,9 +207,11 @@ static int append_text(const char *text, size_t len, void *line)
 char *qmp_encode(json_t *message, gsize *len)
 {
     GString *line = g_string_new(NULL);
-    int failed = json_dump_callback(message, append_text, line, JSON_COMPACT);
 
-    g_assert(!failed); /* only NULL or a cycle is no text */
+    /* Only NULL and cycles have no text: never a reason to end. */
+    if (!message ||
+        json_dump_callback(message, append_text, line, JSON_COMPACT) < 0)
+        g_string_assign(line, "null");
     json_decref(message);
     g_string_append_c(line, '\n');
     if (len)

@@ -17,8 +17,10 @@
 #include <glib.h>
 #include <jansson.h>
 
-/* Longest message in bytes, either way, its newline not counted. */
+/* Longest message to a supervisor, in bytes. */
 #define QMP_MAX_MESSAGE (64 * 1024)
+/* Longest answer of a supervisor: a list of leases may be long. */
+#define QMP_MAX_ANSWER (1024 * 1024)
 /* Deepest nesting of objects and arrays. */
 #define QMP_MAX_DEPTH 16
 
@@ -59,14 +61,14 @@ QmpErrorCode qmp_error_code(const char *class_name);
  * Sets a QMP_ERROR_GENERIC error whose sentence is @format, ": " and
  * strerror(errno). Keeps errno. Always returns FALSE.
  */
-gboolean set_errno(GError **error, const char *format, ...)
-    G_GNUC_PRINTF(2, 3);
+gboolean set_errno(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* A receiver's half-read input. */
 typedef struct QmpStream QmpStream;
 
-/* Returns a new empty stream; free with qmp_stream_free(). */
-QmpStream *qmp_stream_new(void);
+/* Returns a new empty stream of messages of at most @max bytes each; free
+ * with qmp_stream_free(). */
+QmpStream *qmp_stream_new(gsize max);
 void qmp_stream_free(QmpStream *stream);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QmpStream, qmp_stream_free)
 
@@ -93,7 +95,8 @@ void qmp_stream_feed(QmpStream *stream, const char *data, gsize len);
 json_t *qmp_stream_next(QmpStream *stream, GError **error);
 
 /* Returns @message as one line with its newline, g_free() it; @len may be
- * NULL. Takes @message's reference. */
+ * NULL. Takes @message's reference. What could not be made (NULL) reads
+ * "null". */
 char *qmp_encode(json_t *message, gsize *len);
 
 /* Messages; each takes the references given to it (NULL allowed: left out)

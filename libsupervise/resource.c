@@ -40,7 +40,8 @@ gboolean resource_mode_parse(const char *name, ResourceMode *mode,
     }
     g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
                 "cannot use mode '%s': it is none of exclusive, shared, "
-                "readonly", name);
+                "readonly",
+                name);
     return FALSE;
 }
 
@@ -58,6 +59,8 @@ static char *checked_path(const char *path, GError **error)
     if (!reason) {
         g_autofree char *full = g_canonicalize_filename(path, NULL);
 
+        if (full[1] == '/') /* POSIX may mean something by it, Linux not */
+            memmove(full, full + 1, strlen(full));
         if (strlen(full) < PATH_MAX)
             return g_steal_pointer(&full);
         reason = "the path is too long";
@@ -68,8 +71,7 @@ static char *checked_path(const char *path, GError **error)
     return NULL;
 }
 
-Resource *resource_new_disk(const char *path, ResourceMode mode,
-                            GError **error)
+Resource *resource_new_disk(const char *path, ResourceMode mode, GError **error)
 {
     g_autofree char *full = checked_path(path, error);
     Resource *resource;

@@ -84,8 +84,7 @@ Cgroup *cgroup_new(void)
     cgroup = g_new0(Cgroup, 1);
     cgroup->path = g_strdup_printf("%s/vm-%d", parent, getpid());
     if (mkdir(cgroup->path, 0755) == 0) {
-        g_autofree char *name =
-            g_strdup_printf("%s/cgroup.kill", cgroup->path);
+        g_autofree char *name = g_strdup_printf("%s/cgroup.kill", cgroup->path);
 
         cgroup->kill_fd = open(name, O_WRONLY | O_CLOEXEC);
         if (cgroup->kill_fd >= 0)

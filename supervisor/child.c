@@ -89,10 +89,9 @@ static void G_GNUC_NORETURN run_child(const ChildSpec *spec, pid_t parent,
     char go;
 
     umask(spec->mask);
-    if (spec->credentials &&
-        (setgroups(spec->n_groups, spec->groups) < 0 ||
-         setresgid(spec->gid, spec->gid, spec->gid) < 0 ||
-         setresuid(spec->uid, spec->uid, spec->uid) < 0))
+    if (spec->credentials && (setgroups(spec->n_groups, spec->groups) < 0 ||
+                              setresgid(spec->gid, spec->gid, spec->gid) < 0 ||
+                              setresuid(spec->uid, spec->uid, spec->uid) < 0))
         fail(barrier, CHILD_STAGE_CREDENTIALS, errno);
     /* Credential changes clear it, so it comes after them; and if we died
      * before it was set nobody will send it. */
@@ -206,9 +205,8 @@ static gboolean is_job_control(int sig)
 static void reaped(Child *child, const siginfo_t *info)
 {
     pid_t pid = child->pid;
-    int status = info->si_code == CLD_EXITED
-                     ? W_EXITCODE(info->si_status, 0)
-                     : W_EXITCODE(0, info->si_status);
+    int status = info->si_code == CLD_EXITED ? W_EXITCODE(info->si_status, 0)
+                                             : W_EXITCODE(0, info->si_status);
 
     read_barrier(child);
     close(child->pidfd);

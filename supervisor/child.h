@@ -28,13 +28,13 @@
 typedef struct Child Child;
 
 typedef struct {
-    char **command;     /* NULL-terminated; searched in PATH */
+    char **command;       /* NULL-terminated; searched in PATH */
     gboolean credentials; /* apply the next four */
     uid_t uid;
     gid_t gid;
     gid_t *groups;
     gsize n_groups;
-    mode_t mask;           /* umask(2) for the child */
+    mode_t mask;            /* umask(2) for the child */
     const Signals *signals; /* to be restored in the child */
 } ChildSpec;
 

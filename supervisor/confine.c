@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "seccomp_filter.h" /* generated */
@@ -85,8 +86,8 @@ static gboolean lock_memory(void)
     return mlockall(MCL_CURRENT | MCL_ONFAULT) == 0;
 }
 
-/* Root keeps CAP_KILL: without it kill(), pidfds and PR_SET_PDEATHSIG do not
- * reach a child of another uid. */
+/* Root keeps CAP_KILL: without it no signal, that of PR_SET_PDEATHSIG
+ * included, reaches a child of another uid. */
 static gboolean drop_capabilities(void)
 {
     capng_select_t set = CAPNG_SELECT_CAPS;
@@ -108,7 +109,8 @@ static gboolean drop_capabilities(void)
 static gboolean load_filter(void)
 {
     struct sock_fprog program = {.len = G_N_ELEMENTS(seccomp_filter),
-                                 .filter = (struct sock_filter *)seccomp_filter};
+                                 .filter =
+                                     (struct sock_filter *)seccomp_filter};
 
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
                    SECCOMP_FILTER_FLAG_LOG, &program) == 0;
@@ -119,6 +121,7 @@ guint confine_apply(void)
     guint done = 0;
 
     json_object_seed(0); /* reads /dev/urandom while it surely may */
+    tzset();             /* and /etc/localtime */
     done |= lower_oom_score() << CONFINE_OOM_SCORE;
     done |= lock_memory() << CONFINE_MEMORY_LOCKED;
 #ifndef SANITIZED /* its leak check wants to trace us */

@@ -27,7 +27,7 @@ typedef enum {
 #define X(id, name, doc) CONFINE_##id,
     CONFINE_STEPS(X)
 #undef X
-    CONFINE_N_STEPS
+        CONFINE_N_STEPS
 } ConfineStep;
 
 const char *confine_name(ConfineStep step);

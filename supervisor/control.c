@@ -29,9 +29,9 @@ static gboolean somebody_answers(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     gboolean answers =
-        fd >= 0 && (connect(fd, (const struct sockaddr *)address,
-                            sizeof *address) == 0 ||
-                    errno == EAGAIN); /* alive, its backlog is full */
+        fd >= 0 &&
+        (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+         errno == EAGAIN); /* alive, its backlog is full */
 
     if (fd >= 0)
         close(fd);

@@ -21,8 +21,10 @@
 #include <jansson.h>
 #include <sys/types.h>
 
+#include "../libsupervise/qmp.h"
+
 #define SESSIONS_MAX 64
-#define OUTPUT_MAX   (256 * 1024)
+#define OUTPUT_MAX   QMP_MAX_ANSWER
 
 typedef struct Control Control;
 /* A command that waits for its answer. */
@@ -30,14 +32,14 @@ typedef struct Request Request;
 
 /* What control knows of the command room: called for each command. It must
  * answer @request once, by request_reply() or request_fail(), now or later. */
-typedef void (*ControlRun)(gpointer opaque, Request *request,
-                           const char *name, json_t *arguments);
+typedef void (*ControlRun)(gpointer opaque, Request *request, const char *name,
+                           json_t *arguments);
 
 typedef struct {
-    const char *path;    /* of the socket */
+    const char *path; /* of the socket */
     gboolean has_group;
-    gid_t group;         /* members of it may connect */
-    gboolean group_rw;   /* and change things */
+    gid_t group;       /* members of it may connect */
+    gboolean group_rw; /* and change things */
     ControlRun run;
     gpointer opaque;
 } ControlSpec;

@@ -47,9 +47,8 @@ static gboolean find_user(const char *name, Credentials *c, GError **error)
     c->gid = user->pw_gid;
     getgrouplist(user->pw_name, c->gid, NULL, &n);
     c->groups = g_new0(gid_t, n);
-    c->n_groups = getgrouplist(user->pw_name, c->gid, c->groups, &n) < 0
-                      ? 0
-                      : n;
+    c->n_groups =
+        getgrouplist(user->pw_name, c->gid, c->groups, &n) < 0 ? 0 : n;
     return TRUE;
 }
 

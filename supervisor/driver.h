@@ -47,14 +47,14 @@ typedef enum {
 typedef struct {
     guint id;
     const Resource *resource;
-    int fd;      /* the opened object; -1 before acquire, unless a client
-                    passed it along; the driver closes it in release */
-    gboolean identified;    /* the next four are set */
-    gboolean block;         /* a block device: device is its own number */
-    dev_t device;           /* that locks are taken on */
+    int fd; /* the opened object; -1 before acquire, unless a client
+               passed it along; the driver closes it in release */
+    gboolean identified; /* the next four are set */
+    gboolean block;      /* a block device: device is its own number */
+    dev_t device;        /* that locks are taken on */
     ino_t inode;
-    json_t *holder;         /* who has it, after LEASE_BUSY; or NULL */
-    gpointer data;          /* the driver's own */
+    json_t *holder; /* who has it, after LEASE_BUSY; or NULL */
+    gpointer data;  /* the driver's own */
 } DriverLease;
 
 /* What a driver says by itself, always from the event loop. */
@@ -70,10 +70,10 @@ typedef struct {
 /* What a driver is told when it is opened; outlives it. */
 typedef struct {
     const char *state_dir;
-    char **params;        /* "KEY=VALUE" strings, NULL-terminated */
-    const Record *owner;  /* who takes the leases: for records */
+    char **params;       /* "KEY=VALUE" strings, NULL-terminated */
+    const Record *owner; /* who takes the leases: for records */
     const DriverEvents *events;
-    gpointer opaque;      /* for @events */
+    gpointer opaque; /* for @events */
 } DriverContext;
 
 typedef struct {
@@ -91,12 +91,9 @@ typedef struct {
      * for use; NULL: the driver cannot tell. */
     gboolean (*in_use)(gpointer driver, const DriverLease *lease);
     /* Hand-over; NULL without DRIVER_MIGRATE. */
-    DriverAnswer (*offer)(gpointer driver, DriverLease *lease,
-                          GError **error);
-    DriverAnswer (*claim)(gpointer driver, DriverLease *lease,
-                          GError **error);
-    DriverAnswer (*take)(gpointer driver, DriverLease *lease,
-                         GError **error);
+    DriverAnswer (*offer)(gpointer driver, DriverLease *lease, GError **error);
+    DriverAnswer (*claim)(gpointer driver, DriverLease *lease, GError **error);
+    DriverAnswer (*take)(gpointer driver, DriverLease *lease, GError **error);
 } DriverOps;
 
 extern const DriverOps driver_nop;

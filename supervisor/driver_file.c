@@ -34,7 +34,8 @@ static gpointer file_open(const DriverContext *context, GError **error)
     if (context->params[0]) {
         g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
                     "cannot use parameter '%s': driver 'file' has none of "
-                    "that name", context->params[0]);
+                    "that name",
+                    context->params[0]);
         return NULL;
     }
     return (gpointer)context;
@@ -52,8 +53,9 @@ static gboolean is_exclusive(const DriverLease *lease)
 /* Kind as it stands before the name in a sentence. */
 static const char *noun(const Resource *resource)
 {
-    static const char *const nouns[] = {
-        [RESOURCE_VM] = "VM ", [RESOURCE_DISK] = "", [RESOURCE_LEASE] = "lease "};
+    static const char *const nouns[] = {[RESOURCE_VM] = "VM ",
+                                        [RESOURCE_DISK] = "",
+                                        [RESOURCE_LEASE] = "lease "};
 
     return nouns[resource->kind];
 }
@@ -77,10 +79,8 @@ static char *lock_path(const DriverContext *context, const Resource *resource)
 
 static struct flock byte_range(int type, guint64 start, guint64 len)
 {
-    return (struct flock){.l_type = type,
-                          .l_whence = SEEK_SET,
-                          .l_start = start,
-                          .l_len = len};
+    return (struct flock){
+        .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
 }
 
 static void identify(DriverLease *lease, const struct stat *st)
@@ -92,11 +92,10 @@ static void identify(DriverLease *lease, const struct stat *st)
 }
 
 /* The record's file name: an exclusive holder is alone. */
-static char *record_file(const DriverContext *context,
-                         const DriverLease *lease, const struct stat *st)
+static char *record_file(const DriverContext *context, const DriverLease *lease,
+                         const struct stat *st)
 {
-    g_autofree char *resource =
-        record_resource(st, lease->resource->offset);
+    g_autofree char *resource = record_resource(st, lease->resource->offset);
 
     if (is_exclusive(lease))
         return g_steal_pointer(&resource);
@@ -133,7 +132,8 @@ static gboolean lock_descriptor(const DriverContext *context,
     if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
         g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
                     "cannot acquire %s'%s': it is neither a file nor a block "
-                    "device", noun(lease->resource), lease->resource->name);
+                    "device",
+                    noun(lease->resource), lease->resource->name);
         return FALSE;
     }
     if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
@@ -306,12 +306,10 @@ static DriverAnswer file_release(gpointer driver, DriverLease *lease,
  * in every image that it has open, unless locking=off. */
 static gboolean file_in_use(gpointer driver, const DriverLease *lease)
 {
-    struct flock lock =
-        byte_range(F_WRLCK, RESOURCE_QEMU_FIRST,
-                   RESOURCE_QEMU_END - RESOURCE_QEMU_FIRST);
+    struct flock lock = byte_range(F_WRLCK, RESOURCE_QEMU_FIRST,
+                                   RESOURCE_QEMU_END - RESOURCE_QEMU_FIRST);
 
-    return fcntl(lease->fd, F_OFD_GETLK, &lock) == 0 &&
-           lock.l_type != F_UNLCK;
+    return fcntl(lease->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 const DriverOps driver_file = {

@@ -46,7 +46,7 @@ static gint compare(gconstpointer a, gconstpointer b)
 
 #define ORDER(p, q)                                                            \
     if ((p) != (q))                                                            \
-        return (p) < (q) ? -1 : 1
+    return (p) < (q) ? -1 : 1
     ORDER(x->resource->kind != RESOURCE_VM, y->resource->kind != RESOURCE_VM);
     ORDER(!x->d.identified, !y->d.identified);
     ORDER(x->d.device, y->d.device);
@@ -96,8 +96,8 @@ static gboolean same_object(const Lease *a, const Lease *b)
            a->resource->offset == b->resource->offset;
 }
 
-Lease *lease_table_add(LeaseTable *table, const DriverOps *ops,
-                       gpointer driver, Resource *resource, GError **error)
+Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
+                       Resource *resource, GError **error)
 {
     Lease *lease = g_new0(Lease, 1);
 
@@ -136,8 +136,7 @@ void lease_mark_lost(Lease *lease)
         lease->status = LEASE_LOST;
 }
 
-Lease *lease_table_find(LeaseTable *table, ResourceKind kind,
-                        const char *name)
+Lease *lease_table_find(LeaseTable *table, ResourceKind kind, const char *name)
 {
     for (guint i = 0; i < table->leases->len; i++) {
         Lease *lease = lease_at(table, i);
@@ -201,10 +200,10 @@ json_t *lease_to_json(const Lease *lease)
     };
     const Resource *resource = lease->resource;
     json_t *out = json_pack(
-        "{s:I, s:s, s:s, s:s, s:s, s:s}", "id", (json_int_t)lease->d.id,
-        "kind", resource_kind_name(resource->kind), "name", resource->name,
-        "mode", resource_mode_name(resource->mode), "status",
-        statuses[lease->status], "driver", lease->ops->name);
+        "{s:I, s:s, s:s, s:s, s:s, s:s}", "id", (json_int_t)lease->d.id, "kind",
+        resource_kind_name(resource->kind), "name", resource->name, "mode",
+        resource_mode_name(resource->mode), "status", statuses[lease->status],
+        "driver", lease->ops->name);
 
     if (lease->since)
         json_object_set_new(out, "since", json_integer(lease->since));
@@ -214,7 +213,8 @@ json_t *lease_to_json(const Lease *lease)
         g_autofree char *device = g_strdup_printf(
             "%u:%u", major(lease->d.device), minor(lease->d.device));
         json_object_set_new(out, "device", json_string(device));
-        json_object_set_new(out, "inode", json_integer(lease->d.inode));
+        if (!lease->d.block)
+            json_object_set_new(out, "inode", json_integer(lease->d.inode));
         json_object_set_new(out, "offset", json_integer(resource->offset));
     }
     return out;

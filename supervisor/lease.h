@@ -70,8 +70,8 @@ extern const DriverEvents lease_driver_events;
  * Registers a lease. BAD_ARGUMENT where its path cannot be leased (missing,
  * a directory, ...) or names what another lease of the table stands for.
  */
-Lease *lease_table_add(LeaseTable *table, const DriverOps *ops,
-                       gpointer driver, Resource *resource, GError **error);
+Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
+                       Resource *resource, GError **error);
 
 /* Acquires all of @set, or none. @wait: a busy lease is tried again, every
  * 20 ms with jitter, all dropped in between, until lease_table_release(). */
@@ -89,8 +89,7 @@ void lease_release(LeaseTable *table, Lease *lease, LeaseReply reply,
 /* Somebody said that @lease is lost. */
 void lease_mark_lost(Lease *lease);
 
-Lease *lease_table_find(LeaseTable *table, ResourceKind kind,
-                        const char *name);
+Lease *lease_table_find(LeaseTable *table, ResourceKind kind, const char *name);
 /* Why the last lease_table_acquire() did not get all; NULL where it did. */
 const GError *lease_table_error(LeaseTable *table);
 /* How many leases are not the VM's own. */

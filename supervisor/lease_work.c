@@ -189,8 +189,8 @@ static void driver_done(gpointer opaque, guint id, const GError *error)
     LeaseTable *table = opaque;
     Lease *lease = find_id(table, id);
 
-    if (!lease || (lease->status != LEASE_PENDING &&
-                   lease->status != LEASE_RELEASING))
+    if (!lease ||
+        (lease->status != LEASE_PENDING && lease->status != LEASE_RELEASING))
         return;
     if (lease->status == LEASE_PENDING && !error) {
         lease->status = LEASE_HELD;

@@ -65,8 +65,8 @@ typedef struct {
 
 static const Cell table[MACHINE_N_STATES][MACHINE_N_EVENTS] = {
 #define X(state, event, act, to)                                               \
-    [MACHINE_##state][MACHINE_EVENT_##event] = {                               \
-        TRUE, MACHINE_ACTION_##act, MACHINE_##to},
+    [MACHINE_##state][MACHINE_EVENT_##event] = {TRUE, MACHINE_ACTION_##act,    \
+                                                MACHINE_##to},
     TABLE(X)
 #undef X
 };

@@ -60,21 +60,21 @@ typedef enum {
 #define X(id, doc) MACHINE_##id,
     MACHINE_STATES(X)
 #undef X
-    MACHINE_N_STATES
+        MACHINE_N_STATES
 } MachineState;
 
 typedef enum {
 #define X(id) MACHINE_EVENT_##id,
     MACHINE_EVENTS(X)
 #undef X
-    MACHINE_N_EVENTS
+        MACHINE_N_EVENTS
 } MachineEvent;
 
 typedef enum {
 #define X(id, doc) MACHINE_ACTION_##id,
     MACHINE_ACTIONS(X)
 #undef X
-    MACHINE_N_ACTIONS
+        MACHINE_N_ACTIONS
 } MachineAction;
 
 /*

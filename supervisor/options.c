@@ -12,7 +12,7 @@
 #define STOP_TIMEOUT_MS 30000
 /* A year: longer times are slips of the finger. */
 #define MAX_SECONDS (366.0 * 24 * 3600)
-#define MAX_NAME 255
+#define MAX_NAME    255
 
 /* What GOption fills in, before it is checked. */
 typedef struct {
@@ -32,8 +32,8 @@ static gboolean refuse(GError **error, const char *what, const char *value,
     return FALSE;
 }
 
-static gboolean parse_seconds(const char *option, const char *text,
-                              gint64 *ms, GError **error)
+static gboolean parse_seconds(const char *option, const char *text, gint64 *ms,
+                              GError **error)
 {
     char *end;
     double seconds = g_ascii_strtod(text, &end);
@@ -65,11 +65,9 @@ static GOptionContext *make_context(Raw *raw)
     Options *o = raw->options;
     const GOptionEntry entries[] = {
         {"disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &raw->disks,
-         "Lease a disk; a comma in PATH is doubled",
-         "PATH[,readonly|,shared]"},
+         "Lease a disk; a comma in PATH is doubled", "PATH[,readonly|,shared]"},
         {"lease", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &raw->leases,
-         "Lease any resource; \\: escapes",
-         "LOCKSPACE:KEY[:PATH[:OFFSET]]"},
+         "Lease any resource; \\: escapes", "LOCKSPACE:KEY[:PATH[:OFFSET]]"},
         {"driver", 0, 0, G_OPTION_ARG_FILENAME, &o->driver,
          "Lease driver: file (default) or nop", "NAME"},
         {"param", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->params,
@@ -80,8 +78,8 @@ static GOptionContext *make_context(Raw *raw)
          "The VM's uuid (default: a new one)", "UUID"},
         {"id", 0, 0, G_OPTION_ARG_FILENAME, &o->id,
          "The manager's id of the VM", "ID"},
-        {"wait", 0, G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK,
-         on_wait, "Wait for leases that others hold", "SECONDS"},
+        {"wait", 0, G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK, on_wait,
+         "Wait for leases that others hold", "SECONDS"},
         {"pid-fd", 0, 0, G_OPTION_ARG_INT, &o->pid_fd,
          "Write the child's pid to descriptor N", "N"},
         {"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &raw->pid_file,
@@ -106,12 +104,11 @@ static GOptionContext *make_context(Raw *raw)
          "error, warning (default), info or debug", "LEVEL"},
         {"version", 0, 0, G_OPTION_ARG_NONE, &raw->version,
          "Print the version and exit", NULL},
-        {"help", 'h', 0, G_OPTION_ARG_NONE, &raw->help,
-         "Print this and exit", NULL},
+        {"help", 'h', 0, G_OPTION_ARG_NONE, &raw->help, "Print this and exit",
+         NULL},
         {NULL},
     };
-    GOptionContext *context =
-        g_option_context_new("-- COMMAND [ARG...]");
+    GOptionContext *context = g_option_context_new("-- COMMAND [ARG...]");
     GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, raw, NULL);
 
     g_option_group_add_entries(group, entries);
@@ -127,8 +124,8 @@ static GOptionContext *make_context(Raw *raw)
 
 static gboolean check_name(Options *o, const Raw *raw, GError **error)
 {
-    o->name = raw->name ? g_strdup(raw->name)
-                        : g_path_get_basename(o->command[0]);
+    o->name =
+        raw->name ? g_strdup(raw->name) : g_path_get_basename(o->command[0]);
     if (!*o->name || strlen(o->name) > MAX_NAME)
         return refuse(error, "name", o->name,
                       "it is empty or longer than 255 bytes");
@@ -136,8 +133,7 @@ static gboolean check_name(Options *o, const Raw *raw, GError **error)
         return refuse(error, "name", o->name, "it is not UTF-8");
     for (const char *p = o->name; *p; p = g_utf8_next_char(p)) {
         if (g_unichar_iscntrl(g_utf8_get_char(p)))
-            return refuse(error, "name", o->name,
-                          "it has a control character");
+            return refuse(error, "name", o->name, "it has a control character");
     }
     return TRUE;
 }
@@ -191,17 +187,16 @@ static gboolean check(Options *o, const Raw *raw, GError **error)
     if (o->pid_fd >= 0 && o->pid_fd == o->json_status_fd)
         return refuse(error, "--json-status-fd", "the same as --pid-fd",
                       "--pid-fd is closed first");
-    o->uuid = raw->uuid ? places_uuid(raw->uuid, error)
-                        : g_uuid_string_random();
+    o->uuid =
+        raw->uuid ? places_uuid(raw->uuid, error) : g_uuid_string_random();
     if (!o->uuid || !check_name(o, raw, error) || !check_params(o, error))
         return FALSE;
     if (o->id && !g_utf8_validate(o->id, -1, NULL))
         return refuse(error, "--id", o->id, "it is not UTF-8");
     if (raw->pid_file)
         o->pid_file = g_canonicalize_filename(raw->pid_file, NULL);
-    if (raw->stop_timeout &&
-        !parse_seconds("--stop-timeout", raw->stop_timeout,
-                       &o->stop_timeout_ms, error))
+    if (raw->stop_timeout && !parse_seconds("--stop-timeout", raw->stop_timeout,
+                                            &o->stop_timeout_ms, error))
         return FALSE;
     if (raw->log_level && !check_level(o, raw->log_level, error))
         return FALSE;
@@ -230,9 +225,8 @@ static gboolean parse(Raw *raw, char **argv, GError **error)
     }
     if (raw->help || raw->version) {
         o->what = raw->help ? OPTIONS_HELP : OPTIONS_VERSION;
-        o->text = raw->help
-                      ? g_option_context_get_help(context, TRUE, NULL)
-                      : g_strdup("virt-lock-supervisor " VERSION "\n");
+        o->text = raw->help ? g_option_context_get_help(context, TRUE, NULL)
+                            : g_strdup("virt-lock-supervisor " VERSION "\n");
         return TRUE;
     }
     if (own[1])

@@ -28,12 +28,12 @@ typedef struct {
     char *driver;
     char **params;        /* "KEY=VALUE", NULL-terminated */
     GPtrArray *resources; /* of Resource; the VM's own is not among them */
-    char *run_dir;   /* as given; NULL: default */
-    char *state_dir; /* as given; NULL: default */
+    char *run_dir;        /* as given; NULL: default */
+    char *state_dir;      /* as given; NULL: default */
     gboolean wait;
-    gint64 wait_ms; /* 0 with wait: for ever */
-    int pid_fd;     /* -1: none */
-    char *pid_file; /* absolute; NULL: none */
+    gint64 wait_ms;     /* 0 with wait: for ever */
+    int pid_fd;         /* -1: none */
+    char *pid_file;     /* absolute; NULL: none */
     int json_status_fd; /* -1: none */
     char *user;         /* NULL: unchanged */
     char *group;        /* NULL: unchanged */

@@ -36,8 +36,9 @@ gboolean proc_stat(pid_t pid, ProcStat *stat)
     if (read_small(path, text, sizeof text) <= 0)
         return FALSE;
     p = strrchr(text, ')'); /* the name may hold anything */
-    if (!p || sscanf(p, ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u "
-                        "%*d %*d %*d %*d %*d %*d %llu",
+    if (!p || sscanf(p,
+                     ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u "
+                     "%*d %*d %*d %*d %*d %*d %llu",
                      &stat->state, &parent, &start) != 3)
         return FALSE;
     stat->parent = parent;

@@ -23,7 +23,7 @@ struct Report {
     char *pid_temp; /* the pid file before it has its name */
     int pid_temp_fd;
     gboolean pid_file_written;
-    int notify; /* service manager; -1: none */
+    int notify;  /* service manager; -1: none */
     int journal; /* -1: standard error is not the journal */
 };
 
@@ -72,8 +72,8 @@ static gboolean open_pid_temp(Report *report, GError **error)
 {
     report->pid_temp =
         g_strdup_printf("%s.%d.tmp", report->spec.pid_file, getpid());
-    report->pid_temp_fd = open(report->pid_temp,
-                               O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    report->pid_temp_fd =
+        open(report->pid_temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (report->pid_temp_fd >= 0)
         return TRUE;
     set_errno(error, "cannot create pid file '%s'", report->spec.pid_file);
@@ -193,7 +193,8 @@ void report_child(Report *report, pid_t pid)
         if (!write_now(report->spec.pid_fd, text, strlen(text)))
             report_log(report, REPORT_WARNING,
                        "cannot report the child's pid %d: nobody reads the "
-                       "pid descriptor", pid);
+                       "pid descriptor",
+                       pid);
         close(report->spec.pid_fd);
         report->spec.pid_fd = -1;
     }
@@ -220,7 +221,9 @@ void report_adopted(Report *report, pid_t pid)
 void report_exit(Report *report, int code, const char *reason,
                  gboolean by_child)
 {
-    write_status(report, json_pack("{s:i, s:s, s:s}", "exit-code", code,
-                                   "reason", reason, "source",
-                                   by_child ? "child" : "supervisor"));
+    g_autofree char *text = g_utf8_make_valid(reason, -1);
+
+    write_status(report,
+                 json_pack("{s:i, s:s, s:s}", "exit-code", code, "reason", text,
+                           "source", by_child ? "child" : "supervisor"));
 }

@@ -26,7 +26,7 @@ typedef struct {
     const char *pid_file; /* NULL: none */
     const char *name;     /* of the VM; NULL before it is known */
     const char *uuid;
-    ReportLevel level;    /* the least important that is logged */
+    ReportLevel level; /* the least important that is logged */
 } ReportSpec;
 
 typedef struct Report Report;

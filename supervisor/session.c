@@ -20,13 +20,13 @@ struct Session {
     GIOCondition waiting_for;
     gboolean may_change;
     gboolean negotiated;
-    gboolean in_use;   /* further up in the stack: do not free */
+    gboolean in_use; /* further up in the stack: do not free */
     gboolean closing;
     QmpStream *input;
-    int passed_fd;     /* came along with input, not yet taken; or -1 */
-    GString *output;   /* not yet taken by the peer */
-    int output_fd;     /* goes along with the first byte of output; or -1 */
-    Request *request;  /* being worked on, or NULL */
+    int passed_fd;    /* came along with input, not yet taken; or -1 */
+    GString *output;  /* not yet taken by the peer */
+    int output_fd;    /* goes along with the first byte of output; or -1 */
+    Request *request; /* being worked on, or NULL */
 };
 
 struct Request {
@@ -113,8 +113,8 @@ static void watch(Session *session)
     if (session->source)
         g_source_remove(session->source);
     session->waiting_for = wanted;
-    session->source = g_unix_fd_add(
-        session->fd, wanted | G_IO_HUP | G_IO_ERR, on_ready, session);
+    session->source = g_unix_fd_add(session->fd, wanted | G_IO_HUP | G_IO_ERR,
+                                    on_ready, session);
 }
 
 static void send_bytes(Session *session, const char *line, gsize len)
@@ -182,8 +182,7 @@ void request_reply(Request *request, json_t *value, int fd)
 
 void request_fail(Request *request, const GError *error, json_t *data)
 {
-    answer(request, qmp_error_reply(error, data, json_incref(request->id)),
-           -1);
+    answer(request, qmp_error_reply(error, data, json_incref(request->id)), -1);
 }
 
 int request_take_fd(Request *request)
@@ -219,7 +218,7 @@ static void run(Session *session, json_t *message)
     request->id = json_incref(json_object_get(message, "id"));
     request->may_change = session->may_change;
     session->request = request;
-    json_object_foreach(message, key, value) {
+    json_object_foreach (message, key, value) {
         if (!g_str_equal(key, "execute") && !g_str_equal(key, "arguments") &&
             !g_str_equal(key, "id")) {
             fail(request, QMP_ERROR_BAD_ARGUMENT,
@@ -279,13 +278,12 @@ static void take_descriptors(Session *session, struct msghdr *message)
          header = CMSG_NXTHDR(message, header)) {
         gsize n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-        if (header->cmsg_level != SOL_SOCKET ||
-            header->cmsg_type != SCM_RIGHTS)
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
             continue;
         for (gsize i = 0; i < n; i++) {
             close_fd(&session->passed_fd);
-            memcpy(&session->passed_fd,
-                   CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+            memcpy(&session->passed_fd, CMSG_DATA(header) + i * sizeof(int),
+                   sizeof(int));
         }
     }
 }
@@ -303,8 +301,7 @@ static gboolean receive(Session *session)
                              .msg_iovlen = 1,
                              .msg_control = control.space,
                              .msg_controllen = sizeof control.space};
-    ssize_t n =
-        recvmsg(session->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(session->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
     if (n < 0)
         return errno == EAGAIN;
@@ -325,8 +322,7 @@ static gboolean on_ready(gint fd, GIOCondition condition, gpointer data)
     if (alive && condition & G_IO_OUT)
         alive = flush(session);
     /* A peer that shut down its side may still have sent commands. */
-    if (!alive || (condition & (G_IO_HUP | G_IO_ERR) &&
-                   !(condition & G_IO_IN)))
+    if (!alive || (condition & (G_IO_HUP | G_IO_ERR) && !(condition & G_IO_IN)))
         session_close(session);
     else
         work(session);
@@ -344,7 +340,7 @@ Session *session_new(int fd, gboolean may_change, const SessionEvents *events,
     session->may_change = may_change;
     session->passed_fd = -1;
     session->output_fd = -1;
-    session->input = qmp_stream_new();
+    session->input = qmp_stream_new(QMP_MAX_MESSAGE);
     session->output = g_string_new(NULL);
     session->in_use = TRUE; /* the greeting fits, or the peer is gone */
     send_message(session, qmp_greeting(VERSION), -1);

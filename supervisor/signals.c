@@ -14,8 +14,9 @@ struct Signals {
 };
 
 /* What is read; everything else stays blocked, SIGPIPE among it. */
-static const int read_signals[] = {SIGTERM,  SIGINT,  SIGHUP,  SIGQUIT, SIGUSR1,
-                                   SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP, SIGCHLD};
+static const int read_signals[] = {SIGTERM, SIGINT,  SIGHUP,   SIGQUIT,
+                                   SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT,
+                                   SIGTSTP, SIGCHLD};
 
 Signals *signals_new(GError **error)
 {

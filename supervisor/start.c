@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * DOC: setting up, the child's start, taking down
+ * DOC: setting up, and the child's start
  *
  * start_prepare() looks at everything that can be wrong before anything is
  * made: names, descriptors, disks, then directories. What it makes is undone
- * by start_undo(), in reverse. start_child() keeps the order that the safety
- * of the child hangs on: park, then confine, then let it go.
+ * by end_undo(), also where it fails halfway. start_child() keeps the order
+ * that the safety of the child hangs on: park, then confine, then let it go.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -73,7 +73,8 @@ static gboolean find_places(Supervisor *s, GError **error)
         return TRUE;
     g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
                 "cannot use run directory '%s': the path of the socket in it "
-                "would be too long", s->run_dir);
+                "would be too long",
+                s->run_dir);
     return FALSE;
 }
 
@@ -253,29 +254,4 @@ gboolean start_child(Supervisor *s, GError **error)
     child_start(s->child);
     say_confinement(s);
     return TRUE;
-}
-
-void start_undo(Supervisor *s)
-{
-    control_free(s->control);
-    lease_table_free(s->leases);
-    if (s->driver)
-        s->ops->close(s->driver);
-    if (s->file_driver)
-        driver_file.close(s->file_driver);
-    child_free(s->child);
-    if (s->report) {
-        report_free(s->report);
-    } else {
-        if (s->pid_fd >= 0)
-            close(s->pid_fd);
-        if (s->json_status_fd >= 0)
-            close(s->json_status_fd);
-    }
-    credentials_free(s->credentials);
-    g_free(s->run_dir);
-    g_free(s->state_dir);
-    g_free(s->socket_path);
-    g_free(s->reason);
-    g_free(s->why);
 }

@@ -14,27 +14,6 @@
 /* How often an unkillable child is spoken of. */
 #define SAY_MS 5000
 
-void supervisor_fail(Supervisor *s, int code, const char *why)
-{
-    if (s->verdict != VERDICT_NONE)
-        return;
-    s->verdict = VERDICT_OWN;
-    s->code = code;
-    s->why = g_strdup(why);
-}
-
-void supervisor_lost(Supervisor *s, const char *why)
-{
-    if (!machine_has_child(s->state)) {
-        supervisor_fail(s, EXIT_DENIED, why);
-        return;
-    }
-    s->verdict = VERDICT_LOST;
-    g_free(s->why);
-    s->why = g_strdup(why);
-    report_log(s->report, REPORT_WARNING, "%s", why);
-}
-
 /* Deadlines. */
 
 static gboolean on_deadline(gpointer data)
@@ -45,9 +24,8 @@ static gboolean on_deadline(gpointer data)
     s->deadline = 0;
     /* Of all states with a deadline only STARTING ends without a child. */
     if (!machine_has_child(s->state))
-        supervisor_fail(s, EXIT_DENIED,
-                        busy ? busy->message
-                             : "cannot acquire the leases: timed out");
+        end_fail(s, EXIT_DENIED,
+                 busy ? busy->message : "cannot acquire the leases: timed out");
     supervisor_step(s, MACHINE_EVENT_DEADLINE, "time is up");
     return G_SOURCE_REMOVE;
 }
@@ -75,17 +53,13 @@ static void set_deadline(Supervisor *s)
 
 /* Actions, each with the reason that it is done for. */
 
-static void do_none(Supervisor *s)
-{
-}
-
 static void do_spawn(Supervisor *s)
 {
     g_autoptr(GError) error = NULL;
 
     if (start_child(s, &error))
         return;
-    supervisor_fail(s, EXIT_OWN_ERROR, error->message);
+    end_fail(s, EXIT_OWN_ERROR, error->message);
     supervisor_step(s, MACHINE_EVENT_EXEC_FAILED, error->message);
 }
 
@@ -114,15 +88,11 @@ static void do_say(Supervisor *s)
 }
 
 /* OFFER and TAKE belong to hand-over: no event that leads to them is made
- * until a driver can do it (DRIVER_MIGRATE). */
+ * where the driver cannot do it (DRIVER_MIGRATE). */
 static void (*const actions[MACHINE_N_ACTIONS])(Supervisor *) = {
-    [MACHINE_ACTION_NONE] = do_none,
-    [MACHINE_ACTION_SPAWN] = do_spawn,
-    [MACHINE_ACTION_RELEASE] = do_release,
-    [MACHINE_ACTION_TERM] = do_term,
-    [MACHINE_ACTION_KILL] = do_kill,
-    [MACHINE_ACTION_SAY] = do_say,
-    [MACHINE_ACTION_FINISH] = do_release,
+    [MACHINE_ACTION_SPAWN] = do_spawn, [MACHINE_ACTION_RELEASE] = do_release,
+    [MACHINE_ACTION_TERM] = do_term,   [MACHINE_ACTION_KILL] = do_kill,
+    [MACHINE_ACTION_SAY] = do_say,     [MACHINE_ACTION_FINISH] = do_release,
 };
 
 static void enter(Supervisor *s, MachineState next, const char *reason)
@@ -135,16 +105,16 @@ static void enter(Supervisor *s, MachineState next, const char *reason)
     s->state_since = g_get_real_time() / G_USEC_PER_SEC;
     g_free(s->reason);
     s->reason = g_strdup(reason);
-    control_event(s->control, "STATE_CHANGE",
-                  json_pack("{s:s, s:s, s:s}", "from", from, "to", to,
-                            "reason", reason));
+    control_event(
+        s->control, "STATE_CHANGE",
+        json_pack("{s:s, s:s, s:s}", "from", from, "to", to, "reason", reason));
 }
 
 void supervisor_step(Supervisor *s, MachineEvent event, const char *reason)
 {
     MachineAction action;
     MachineState next;
-    g_autofree char *kept = g_strdup(reason); /* it may be s->reason */
+    g_autofree char *kept = g_utf8_make_valid(reason, -1); /* a copy */
 
     if (!machine_step(s->state, event, &action, &next)) {
         report_log(s->report, REPORT_DEBUG, "%s refused in %s: %s",
@@ -156,7 +126,8 @@ void supervisor_step(Supervisor *s, MachineEvent event, const char *reason)
         enter(s, next, kept);
     if (next != s->state || action != MACHINE_ACTION_NONE)
         set_deadline(s);
-    actions[action](s);
+    if (actions[action])
+        actions[action](s);
 }
 
 /* What the leases say. */
@@ -171,7 +142,7 @@ static void on_granted(gpointer opaque, LeaseSet set)
     } else if (start_listen(s, &error)) {
         lease_table_acquire(s->leases, LEASE_SET_OTHERS, s->options->wait);
     } else {
-        supervisor_fail(s, EXIT_OWN_ERROR, error->message);
+        end_fail(s, EXIT_OWN_ERROR, error->message);
         supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
     }
 }
@@ -180,11 +151,11 @@ static void on_denied(gpointer opaque, const GError *error, json_t *holder)
 {
     Supervisor *s = opaque;
 
-    supervisor_fail(s,
-                    g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
-                        ? EXIT_DENIED
-                        : EXIT_OWN_ERROR,
-                    error->message);
+    end_fail(s,
+             g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
+                 ? EXIT_DENIED
+                 : EXIT_OWN_ERROR,
+             error->message);
     supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
 }
 
@@ -242,7 +213,7 @@ static void on_failed(gpointer opaque, ChildStage stage, int err)
         why = g_strdup_printf("cannot watch over '%s': %s", command,
                               g_strerror(err));
     }
-    supervisor_fail(s, code, why);
+    end_fail(s, code, why);
     supervisor_step(s, MACHINE_EVENT_EXEC_FAILED, why);
 }
 
@@ -267,23 +238,15 @@ static void on_adopted(gpointer opaque, pid_t pid)
 
     report_log(s->report, REPORT_INFO,
                "process %d, a descendant of the child, lives on and is the "
-               "child now", pid);
+               "child now",
+               pid);
     report_adopted(s->report, pid);
-}
-
-static char *describe_status(int status)
-{
-    return WIFEXITED(status)
-               ? g_strdup_printf("the child exited with status %d",
-                                 WEXITSTATUS(status))
-               : g_strdup_printf("the child was killed by signal %d",
-                                 WTERMSIG(status));
 }
 
 static void on_gone(gpointer opaque)
 {
     Supervisor *s = opaque;
-    g_autofree char *reason = describe_status(s->status);
+    g_autofree char *reason = end_describe(s->status);
 
     supervisor_step(s, MACHINE_EVENT_CHILD_GONE, reason);
 }
@@ -315,7 +278,7 @@ static void stop_by_signal(Supervisor *s, int sig)
         g_strdup_printf("stopped by SIG%s", sigabbrev_np(sig));
 
     if (!machine_has_child(s->state))
-        supervisor_fail(s, 128 + sig, reason);
+        end_fail(s, 128 + sig, reason);
     supervisor_step(s, MACHINE_EVENT_STOP, reason);
 }
 
@@ -346,29 +309,6 @@ static gboolean on_signals(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-/* The exit status, and the truth about it. */
-static int conclude(Supervisor *s)
-{
-    g_autofree char *ended = NULL;
-
-    if (s->verdict == VERDICT_LOST)
-        s->code = EXIT_LOST;
-    if (s->verdict == VERDICT_NONE && !s->has_status)
-        supervisor_fail(s, EXIT_OWN_ERROR,
-                        "cannot tell how the child ended");
-    if (s->verdict != VERDICT_NONE) {
-        if (s->verdict == VERDICT_OWN && s->code < 128)
-            report_log(s->report, REPORT_ERROR, "%s", s->why);
-        report_exit(s->report, s->code, s->why, FALSE);
-        return s->code;
-    }
-    ended = describe_status(s->status);
-    s->code = WIFEXITED(s->status) ? WEXITSTATUS(s->status)
-                                   : 128 + WTERMSIG(s->status);
-    report_exit(s->report, s->code, ended, TRUE);
-    return s->code;
-}
-
 /* Until the last lease is let go. */
 static void run(Supervisor *s)
 {
@@ -397,12 +337,12 @@ int supervisor_run(const Options *options, Signals *signals)
 
     if (start_prepare(&s, &error)) {
         run(&s);
-        code = conclude(&s);
+        code = end_conclude(&s);
     } else {
         report_print(options->name, error->message);
         if (s.report)
             report_exit(s.report, code, error->message, FALSE);
     }
-    start_undo(&s);
+    end_undo(&s);
     return code;
 }

@@ -5,7 +5,7 @@
  * The only room that knows all others. What happens (a lease granted, a
  * child gone, a command, a signal, a deadline) becomes an event of the
  * machine; the action that the machine names is carried out here. Starting
- * and ending are told in start.c.
+ * and ending are told in start.c and end.c.
  *
  * Should:  reap, then release: the leases are let go in the actions RELEASE
  *          and FINISH and nowhere else.
@@ -26,8 +26,8 @@ typedef struct Supervisor Supervisor;
 
 /* Exit statuses of our own (design.md; timeout(1), env(1) for the last). */
 enum {
-    EXIT_DENIED = 123,    /* a lease could not be had; no child ran */
-    EXIT_LOST = 124,      /* a lease was lost, the child killed */
+    EXIT_DENIED = 123, /* a lease could not be had; no child ran */
+    EXIT_LOST = 124,   /* a lease was lost, the child killed */
     EXIT_OWN_ERROR = 125,
     EXIT_NOT_EXECUTABLE = 126,
     EXIT_NOT_FOUND = 127,

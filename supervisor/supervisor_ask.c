@@ -48,8 +48,8 @@ void supervisor_acquire(Supervisor *s, Resource *resource, int fd,
                         LeaseReply reply, gpointer data)
 {
     g_autoptr(GError) error = NULL;
-    Lease *lease = lease_table_add(s->leases, s->ops, s->driver, resource,
-                                   &error);
+    Lease *lease =
+        lease_table_add(s->leases, s->ops, s->driver, resource, &error);
 
     if (lease) {
         lease_acquire(s->leases, lease, fd, reply, data);
@@ -61,8 +61,7 @@ void supervisor_acquire(Supervisor *s, Resource *resource, int fd,
 }
 
 /* FALSE where the child can be seen to still use what the lease is for. */
-static gboolean check_unused(Supervisor *s, const Lease *lease,
-                             GError **error)
+static gboolean check_unused(Supervisor *s, const Lease *lease, GError **error)
 {
     const char *name = lease_resource(lease)->name;
     gboolean block;
@@ -109,8 +108,7 @@ static gboolean may(Supervisor *s, MachineEvent event, GError **error)
     if (machine_step(s->state, event, &action, &next))
         return TRUE;
     g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
-                "cannot do that: the VM is %s",
-                machine_state_name(s->state));
+                "cannot do that: the VM is %s", machine_state_name(s->state));
     return FALSE;
 }
 
@@ -118,18 +116,16 @@ gboolean supervisor_revoke(Supervisor *s, Lease *lease, const char *reason,
                            GError **error)
 {
     const Resource *resource = lease ? lease_resource(lease) : NULL;
-    const char *kind =
-        resource_kind_name(lease ? resource->kind : RESOURCE_VM);
+    const char *kind = resource_kind_name(lease ? resource->kind : RESOURCE_VM);
     const char *name = lease ? resource->name : s->options->uuid;
-    g_autofree char *why =
-        g_strdup_printf("%s '%s' lost: %s", lease ? "lease" : "leases of VM",
-                        name, reason);
+    g_autofree char *why = g_strdup_printf(
+        "%s '%s' lost: %s", lease ? "lease" : "leases of VM", name, reason);
 
     if (!may(s, MACHINE_EVENT_REVOKED, error))
         return FALSE;
     if (lease)
         lease_mark_lost(lease);
-    supervisor_lost(s, why);
+    end_lost(s, why);
     control_event(s->control, "LEASE_LOST",
                   json_pack("{s:s, s:s, s:s}", "kind", kind, "name", name,
                             "reason", reason));

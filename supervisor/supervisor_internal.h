@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * DOC: what supervisor.c (events and actions) and start.c (setting up, the
- * child's start, taking down) share; nobody else includes this.
+ * DOC: what supervisor.c (events and actions), supervisor_ask.c (what
+ * commands may ask), start.c (setting up, the child's start) and end.c (the
+ * exit status, taking down) share; nobody else includes this.
  */
 #ifndef SUPERVISOR_SUPERVISOR_INTERNAL_H
 #define SUPERVISOR_SUPERVISOR_INTERNAL_H
@@ -14,9 +15,9 @@
 /* Why it ends, once that is known; what is known first stays, but for a
  * lost lease. */
 typedef enum {
-    VERDICT_NONE,      /* the child's own status */
-    VERDICT_OWN,       /* a status of ours: code says which */
-    VERDICT_LOST,      /* a lease was lost while the child lived */
+    VERDICT_NONE, /* the child's own status */
+    VERDICT_OWN,  /* a status of ours: code says which */
+    VERDICT_LOST, /* a lease was lost while the child lived */
 } Verdict;
 
 struct Supervisor {
@@ -30,7 +31,7 @@ struct Supervisor {
 
     char *run_dir, *state_dir, *socket_path;
     char host[256], boot_id[64];
-    Record owner;           /* who takes the leases */
+    Record owner; /* who takes the leases */
     DriverContext file_context, context;
     gpointer file_driver; /* for the VM's own lease */
     const DriverOps *ops; /* for all others */
@@ -46,25 +47,21 @@ struct Supervisor {
     mode_t old_umask;
 
     MachineState state;
-    char *reason; /* of the state */
+    char *reason;              /* of the state */
     gint64 since, state_since; /* seconds since the epoch */
     guint deadline;            /* source id */
     gint64 stop_timeout_ms;
 
     Verdict verdict;
-    int code;          /* of VERDICT_OWN */
-    char *why;         /* of VERDICT_OWN and VERDICT_LOST */
+    int code;  /* of VERDICT_OWN */
+    char *why; /* of VERDICT_OWN and VERDICT_LOST */
     gboolean has_status;
-    int status;        /* wait(2) status of the last child */
+    int status; /* wait(2) status of the last child */
 };
 
 /* supervisor.c */
 void supervisor_step(Supervisor *supervisor, MachineEvent event,
                      const char *reason);
-/* Fixes the exit status; the first one stays. Says @why as an error. */
-void supervisor_fail(Supervisor *supervisor, int code, const char *why);
-/* A lease is lost, @why: the exit status will say so. */
-void supervisor_lost(Supervisor *supervisor, const char *why);
 extern const ChildEvents supervisor_child_events;
 extern const LeaseEvents supervisor_lease_events;
 
@@ -74,7 +71,17 @@ gboolean start_prepare(Supervisor *supervisor, GError **error);
 gboolean start_listen(Supervisor *supervisor, GError **error);
 /* Parks the child, confines us, lets the child go on. */
 gboolean start_child(Supervisor *supervisor, GError **error);
+
+/* end.c */
+/* Fixes the exit status: one of our own. */
+void end_fail(Supervisor *supervisor, int code, const char *why);
+/* A lease is lost: the exit status will say so. */
+void end_lost(Supervisor *supervisor, const char *why);
+/* A sentence for a wait(2) status, newly allocated. */
+char *end_describe(int status);
+/* Reports how it ended; returns the exit status. */
+int end_conclude(Supervisor *supervisor);
 /* Frees all that start_prepare() and what followed have made. */
-void start_undo(Supervisor *supervisor);
+void end_undo(Supervisor *supervisor);
 
 #endif

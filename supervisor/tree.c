@@ -35,8 +35,8 @@ static gboolean walk_one(pid_t pid, pid_t parent, int depth, TreeVisit visit,
     /* A process that lost its parent is ours. */
     if (proc_stat(pid, &stat) &&
         (stat.parent == parent || stat.parent == getpid()))
-        done = visit(pid, pidfd, data) ||
-               walk(pid, NULL, depth + 1, visit, data);
+        done =
+            visit(pid, pidfd, data) || walk(pid, NULL, depth + 1, visit, data);
     close(pidfd);
     return done;
 }

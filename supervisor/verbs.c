@@ -8,9 +8,9 @@
 #include "../libsupervise/qmp.h"
 #include "../libsupervise/record.h"
 
-#define ANY_STATE  ((1u << MACHINE_N_STATES) - 1)
-#define NOT_GONE   (ANY_STATE & ~(1u << MACHINE_GONE))
-#define RUNNING    (1u << MACHINE_RUNNING)
+#define ANY_STATE ((1u << MACHINE_N_STATES) - 1)
+#define NOT_GONE  (ANY_STATE & ~(1u << MACHINE_GONE))
+#define RUNNING   (1u << MACHINE_RUNNING)
 
 static const char *string_of(const json_t *arguments, const char *name)
 {
@@ -54,8 +54,8 @@ static void query_child(Supervisor *supervisor, Request *request,
 static void query_leases(Supervisor *supervisor, Request *request,
                          const json_t *arguments)
 {
-    request_reply(request,
-                  lease_table_to_json(supervisor_leases(supervisor)), -1);
+    request_reply(request, lease_table_to_json(supervisor_leases(supervisor)),
+                  -1);
 }
 
 static void query_commands(Supervisor *supervisor, Request *request,
@@ -65,8 +65,8 @@ static void query_commands(Supervisor *supervisor, Request *request,
     gsize n;
     const Verb *verb = verbs_table(&n);
 
-    json_array_append_new(names, json_pack("{s:s}", "name",
-                                           "qmp_capabilities"));
+    json_array_append_new(names,
+                          json_pack("{s:s}", "name", "qmp_capabilities"));
     for (; n > 0; n--, verb++)
         json_array_append_new(names, json_pack("{s:s}", "name", verb->name));
     request_reply(request, names, -1);
@@ -117,8 +117,7 @@ static Resource *make_resource(const json_t *arguments, GError **error)
 static void acquired(gpointer data, Lease *lease, const GError *error,
                      json_t *holder)
 {
-    json_t *details =
-        holder ? json_pack("{s:O}", "holder", holder) : NULL;
+    json_t *details = holder ? json_pack("{s:O}", "holder", holder) : NULL;
 
     if (error) {
         request_fail(data, error, details);
@@ -195,12 +194,12 @@ static void lease_release_verb(Supervisor *supervisor, Request *request,
 }
 
 static void revoke_verb(Supervisor *supervisor, Request *request,
-                   const json_t *arguments)
+                        const json_t *arguments)
 {
     g_autoptr(GError) error = NULL;
     const char *reason = string_of(arguments, "reason");
-    gboolean named = string_of(arguments, "disk") ||
-                     string_of(arguments, "lease");
+    gboolean named =
+        string_of(arguments, "disk") || string_of(arguments, "lease");
     Lease *lease = named ? find_lease(supervisor, arguments, &error) : NULL;
 
     answer(request,
@@ -221,7 +220,7 @@ static void shutdown_verb(Supervisor *supervisor, Request *request,
 }
 
 static void quit_verb(Supervisor *supervisor, Request *request,
-                 const json_t *arguments)
+                      const json_t *arguments)
 {
     g_autoptr(GError) error = NULL;
 
@@ -230,44 +229,75 @@ static void quit_verb(Supervisor *supervisor, Request *request,
 
 #define DISK_OR_LEASE                                                          \
     {"disk", JSON_STRING, FALSE, "absolute path of a disk"},                   \
-    {"lease", JSON_STRING, FALSE, "or a lease: LOCKSPACE:KEY[:PATH[:OFFSET]]"}
+    {                                                                          \
+        "lease", JSON_STRING, FALSE,                                           \
+            "or a lease: LOCKSPACE:KEY[:PATH[:OFFSET]]"                        \
+    }
 
 static const Verb table[] = {
-    {"query-status", FALSE, ANY_STATE, query_status,
+    {"query-status",
+     FALSE,
+     ANY_STATE,
+     query_status,
      "Says what the VM is and how it is.",
      "object: name, uuid, id (if given), host, pid (the supervisor's), state, "
      "reason (of the state), since and state-since (seconds since the epoch), "
      "child-pid (if there is a child), driver, leases (how many, the VM's own "
      "not counted), confined (array of what was given up)",
      {{0}}},
-    {"query-child", FALSE, ANY_STATE, query_child,
+    {"query-child",
+     FALSE,
+     ANY_STATE,
+     query_child,
      "Names the child, and passes its pidfd along (SCM_RIGHTS).",
-     "object: pid, start-time (field 22 of /proc/PID/stat)", {{0}}},
-    {"query-leases", FALSE, ANY_STATE, query_leases, "Lists the leases.",
+     "object: pid, start-time (field 22 of /proc/PID/stat)",
+     {{0}}},
+    {"query-leases",
+     FALSE,
+     ANY_STATE,
+     query_leases,
+     "Lists the leases.",
      "array of objects: id, kind (vm, disk, lease), name, mode (exclusive, "
      "shared, readonly), status (WANTED, PENDING, HELD, LOST, RELEASING), "
-     "driver, since; device, inode and offset where known", {{0}}},
-    {"query-commands", FALSE, ANY_STATE, query_commands,
-     "Lists the commands.", "array of objects: name", {{0}}},
-    {"lease-acquire", TRUE, RUNNING, lease_acquire_verb,
+     "driver, since; device, inode and offset where known",
+     {{0}}},
+    {"query-commands",
+     FALSE,
+     ANY_STATE,
+     query_commands,
+     "Lists the commands.",
+     "array of objects: name",
+     {{0}}},
+    {"lease-acquire",
+     TRUE,
+     RUNNING,
+     lease_acquire_verb,
      "Acquires one more lease, for a disk that is about to be plugged in. "
      "What has a path comes as an open descriptor along with the command "
      "(SCM_RIGHTS): the client's right to open it decides.",
      "the lease, as in query-leases",
      {DISK_OR_LEASE,
       {"mode", JSON_STRING, FALSE, "exclusive (default), shared, readonly"}}},
-    {"lease-release", TRUE, RUNNING, lease_release_verb,
+    {"lease-release",
+     TRUE,
+     RUNNING,
+     lease_release_verb,
      "Releases the lease of a disk that was unplugged. Refused while a "
      "process of the VM can be seen to have it open.",
      "nothing",
-     {DISK_OR_LEASE,
-      {"force", JSON_TRUE, FALSE, "release it even so"}}},
-    {"revoke", TRUE, NOT_GONE, revoke_verb,
+     {DISK_OR_LEASE, {"force", JSON_TRUE, FALSE, "release it even so"}}},
+    {"revoke",
+     TRUE,
+     NOT_GONE,
+     revoke_verb,
      "Declares one lease, or the whole VM's, lost: the child is killed, the "
      "exit status is 124. The connection ends when the leases are free.",
      "nothing",
      {DISK_OR_LEASE, {"reason", JSON_STRING, FALSE, "for log and status"}}},
-    {"shutdown", TRUE, NOT_GONE, shutdown_verb,
+    {"shutdown",
+     TRUE,
+     NOT_GONE,
+     shutdown_verb,
      "Asks the child to end (SIGTERM); kills it after the timeout, or at the "
      "second call.",
      "nothing",
@@ -306,7 +336,7 @@ static gboolean check_arguments(const Verb *verb, json_t *arguments,
     const char *name;
     json_t *value;
 
-    json_object_foreach(arguments, name, value) {
+    json_object_foreach (arguments, name, value) {
         const VerbArgument *argument = find_argument(verb, name);
 
         if (argument && has_type(value, argument->type))
@@ -322,8 +352,8 @@ static gboolean check_arguments(const Verb *verb, json_t *arguments,
         if (verb->arguments[i].required &&
             !json_object_get(arguments, verb->arguments[i].name)) {
             g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
-                        "cannot run '%s': argument '%s' is missing",
-                        verb->name, verb->arguments[i].name);
+                        "cannot run '%s': argument '%s' is missing", verb->name,
+                        verb->arguments[i].name);
             return FALSE;
         }
     }
@@ -359,8 +389,8 @@ void verbs_run(gpointer opaque, Request *request, const char *name,
                     machine_state_name(state));
     else
         check_arguments(verb, arguments, &error);
-    if (error)
-        request_fail(request, error, NULL);
-    else
+    if (verb && !error)
         verb->run(supervisor, request, arguments);
+    else
+        request_fail(request, error, NULL);
 }

@@ -35,7 +35,7 @@ static guint depth_of(json_t *value)
 
 static void check_again(json_t *message, const char *line, gsize len)
 {
-    g_autoptr(QmpStream) stream = qmp_stream_new();
+    g_autoptr(QmpStream) stream = qmp_stream_new(QMP_MAX_MESSAGE);
     g_autoptr(json_t) again = NULL;
 
     /* numbers and escapes may grow, so that it is too long to read back */
@@ -63,7 +63,7 @@ static void take(json_t *message, GString *out)
 /* Decodes @data in pieces of @piece bytes to lines of text. */
 static GString *decode(const char *data, gsize size, gsize piece)
 {
-    g_autoptr(QmpStream) stream = qmp_stream_new();
+    g_autoptr(QmpStream) stream = qmp_stream_new(QMP_MAX_MESSAGE);
     GString *out = g_string_new(NULL);
     g_autoptr(GError) error = NULL;
 

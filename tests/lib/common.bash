@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # tests use these variables
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # DOC: what the end-to-end tests share
@@ -12,6 +12,9 @@
 #          undo mounts and control groups; show what supervisors said where a
 #          test has failed.
 # Mustn't: wait for time to pass. Conditions are polled, with a deadline.
+
+# A test that hangs is a test that failed.
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-100}
 
 BUILD=${BUILD:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build}
 PROGRAMS=$BUILD
@@ -95,13 +98,29 @@ requires_root() {
 
 requires_freezer() {
     requires_root
-    [ -d "$FREEZER" ] && [ -w "$FREEZER" ] ||
+    [ -w "$FREEZER/cgroup.procs" ] ||
         cannot_run "no version 1 freezer is mounted"
 }
 
 requires_unified() {
     requires_root
     [ -w "$UNIFIED/cgroup.procs" ] || cannot_run "no version 2 control groups"
+}
+
+# run_program COMMAND...: to its end; $status, $output, $lines, $stderr and
+# $stderr_lines tell of it. (Unlike bats' run it keeps bats' own descriptors
+# from the program, and lets 127 be a status like any other.)
+run_program() {
+    status=0
+    "$@" >"$T/run.out" 2>"$T/run.err" 3>&- 4>&- 10>&- || status=$?
+    output=$(cat "$T/run.out")
+    stderr=$(cat "$T/run.err")
+    mapfile -t lines <"$T/run.out"
+    mapfile -t stderr_lines <"$T/run.err"
+}
+
+run_supervisor() {
+    run_program "$SUPERVISOR" "$@"
 }
 
 # same WHAT EXPECTED ACTUAL
@@ -141,7 +160,7 @@ wait_until() {
 # TRUE as long as process $1 is there and not a zombie.
 lives() {
     local stat
-    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
     stat=${stat##*) }
     [[ ${stat%% *} != [ZX] ]]
 }
@@ -153,14 +172,14 @@ gone() {
 # state_is PID LETTER: as in the third field of /proc/PID/stat
 state_is() {
     local stat
-    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
     stat=${stat##*) }
     [ "${stat%% *}" = "$2" ]
 }
 
 start_time() {
     local stat fields
-    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
     read -ra fields <<<"${stat##*) }"
     echo "${fields[19]}"
 }
@@ -181,12 +200,18 @@ record() {
     time=$(start_time "$1") && echo "$1 $time" >>"$FAKEVMM_PIDS"
 }
 
+# A shell's background jobs ignore INT and QUIT; programs under test must not.
+as_in_foreground() {
+    exec env --default-signal=INT,QUIT "$@"
+}
+
 # spawn NAME COMMAND...: in the background; its output goes to $T/NAME.out and
 # $T/NAME.err, its number to $PID.
 spawn() {
     local name=$1
     shift
-    "$@" >"$T/$name.out" 2>"$T/$name.err" </dev/null 3>&- 4>&- 10>&- &
+    as_in_foreground "$@" >"$T/$name.out" 2>"$T/$name.err" </dev/null \
+        3>&- 4>&- 10>&- &
     PID=$!
     record "$PID" || :
 }
@@ -206,10 +231,8 @@ start_supervisor() {
     shift
     rm -f "$fifo"
     mkfifo "$fifo"
-    (
-        exec "$SUPERVISOR" --name "$name" --pid-fd 8 "$@" 8>"$fifo" \
-            >"$T/$name.out" 2>"$T/$name.err" </dev/null 3>&- 4>&- 10>&-
-    ) &
+    as_in_foreground "$SUPERVISOR" --name "$name" --pid-fd 8 "$@" 8>"$fifo" \
+        >"$T/$name.out" 2>"$T/$name.err" </dev/null 3>&- 4>&- 10>&- &
     SUP=$!
     record "$SUP" || :
     CHILD=
@@ -280,6 +303,14 @@ make_disk() {
     done
 }
 
+# take FILE: a process that is not ours holds its lease byte; its number goes
+# to $HOLDER.
+take() {
+    spawn "taker-$1" "$TAKER" "$T/$1" "$T/$1.granted"
+    HOLDER=$PID
+    wait_until test -s "$T/$1.granted"
+}
+
 # uuid N: the N-th of the uuids that tests use
 uuid() {
     printf '6f0e0000-0000-4000-8000-%012d\n' "$1"
@@ -302,7 +333,7 @@ bind_mount() {
 }
 
 lockctl() {
-    "$LOCKCTL" "$@" 3>&- 4>&-
+    run_program "$LOCKCTL" "$@"
 }
 
 # The socket of VM $1 (a uuid).

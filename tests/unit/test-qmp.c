@@ -9,7 +9,7 @@
  * then "!" and the sentence if the stream broke. */
 static char *decode(const char *text, gsize len, gsize piece)
 {
-    g_autoptr(QmpStream) stream = qmp_stream_new();
+    g_autoptr(QmpStream) stream = qmp_stream_new(QMP_MAX_MESSAGE);
     GString *out = g_string_new(NULL);
     g_autoptr(GError) error = NULL;
 
@@ -95,7 +95,7 @@ static void test_garbage(void)
 
 static void test_after_garbage(void)
 {
-    g_autoptr(QmpStream) stream = qmp_stream_new();
+    g_autoptr(QmpStream) stream = qmp_stream_new(QMP_MAX_MESSAGE);
     g_autoptr(GError) first = NULL;
     g_autoptr(GError) second = NULL;
     g_autoptr(json_t) message = NULL;
@@ -207,7 +207,7 @@ static void test_strictness(void)
 /* What does not fit in one feed must not be copied over and over. */
 static void test_linear(void)
 {
-    g_autoptr(QmpStream) stream = qmp_stream_new();
+    g_autoptr(QmpStream) stream = qmp_stream_new(QMP_MAX_MESSAGE);
     g_autofree char *many = NULL;
     GString *text = g_string_new(NULL);
     guint messages = 0;
@@ -234,7 +234,7 @@ static void test_linear(void)
 static void check_round_trip(json_t *message, const char *expected)
 {
     g_autoptr(json_t) copy = json_deep_copy(message);
-    g_autoptr(QmpStream) stream = qmp_stream_new();
+    g_autoptr(QmpStream) stream = qmp_stream_new(QMP_MAX_MESSAGE);
     gsize len;
     g_autofree char *line = qmp_encode(message, &len);
     g_autoptr(json_t) decoded = NULL;

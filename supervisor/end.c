@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: the end: which exit status, the truth about it, and taking down
+ *
+ * What is known first stays, but for a lost lease. No status is invented:
+ * where nothing is known that is what is said.
+ */
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor_internal.h"
+
+void end_fail(Supervisor *s, int code, const char *why)
+{
+    if (s->verdict != VERDICT_NONE)
+        return;
+    s->verdict = VERDICT_OWN;
+    s->code = code;
+    s->why = g_strdup(why);
+}
+
+void end_lost(Supervisor *s, const char *why)
+{
+    if (!machine_has_child(s->state)) {
+        end_fail(s, EXIT_DENIED, why);
+        return;
+    }
+    s->verdict = VERDICT_LOST;
+    g_free(s->why);
+    s->why = g_strdup(why);
+    report_log(s->report, REPORT_WARNING, "%s", why);
+}
+
+char *end_describe(int status)
+{
+    return WIFEXITED(status)
+               ? g_strdup_printf("the child exited with status %d",
+                                 WEXITSTATUS(status))
+               : g_strdup_printf("the child was killed by signal %d",
+                                 WTERMSIG(status));
+}
+
+int end_conclude(Supervisor *s)
+{
+    g_autofree char *ended = NULL;
+
+    if (s->verdict == VERDICT_LOST)
+        s->code = EXIT_LOST;
+    if (s->verdict == VERDICT_NONE && !s->has_status)
+        end_fail(s, EXIT_OWN_ERROR, "cannot tell how the child ended");
+    if (s->verdict != VERDICT_NONE) {
+        if (s->verdict == VERDICT_OWN && s->code < 128)
+            report_log(s->report, REPORT_ERROR, "%s", s->why);
+        report_exit(s->report, s->code, s->why, FALSE);
+        return s->code;
+    }
+    ended = end_describe(s->status);
+    s->code = WIFEXITED(s->status) ? WEXITSTATUS(s->status)
+                                   : 128 + WTERMSIG(s->status);
+    report_exit(s->report, s->code, ended, TRUE);
+    return s->code;
+}
+
+void end_undo(Supervisor *s)
+{
+    control_free(s->control);
+    lease_table_free(s->leases);
+    if (s->driver)
+        s->ops->close(s->driver);
+    if (s->file_driver)
+        driver_file.close(s->file_driver);
+    child_free(s->child);
+    if (s->report) {
+        report_free(s->report);
+    } else {
+        if (s->pid_fd >= 0)
+            close(s->pid_fd);
+        if (s->json_status_fd >= 0)
+            close(s->json_status_fd);
+    }
+    credentials_free(s->credentials);
+    g_free(s->run_dir);
+    g_free(s->state_dir);
+    g_free(s->socket_path);
+    g_free(s->reason);
+    g_free(s->why);
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Runs every test: check.sh BUILD JOBS. One runner, one protocol (TAP).
+set -eu
+cd "$(dirname "$0")/../.."
+BUILD=$(realpath "$1")
+export BUILD
+export ASAN_OPTIONS="${ASAN_OPTIONS-detect_leaks=0}"
+
+# Each fuzzer's corpus, through the same code without the fuzzer.
+fuzzers=$(find "$BUILD/tests/fuzz" -type f -executable -name 'fuzz-*' | sort)
+for fuzzer in $fuzzers; do
+    find "tests/fuzz/corpus/${fuzzer##*/}" -type f -exec "$fuzzer" {} + >/dev/null
+done
+
+unit=$(find "$BUILD/tests/unit" -type f -executable | sort)
+# shellcheck disable=SC2086 # the names are ours: no spaces
+exec prove --jobs "$2" --exec '' --timer --merge $unit tests/e2e/*.bats
