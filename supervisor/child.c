@@ -104,6 +104,16 @@ static void G_GNUC_NORETURN run_child(const ChildSpec *spec, pid_t parent,
     fail(barrier, CHILD_STAGE_EXEC, errno);
 }
 
+/* Ends a child that cannot be watched. Parked as it is, it dies at once. */
+static void end_parked(Child *child)
+{
+    siginfo_t info;
+
+    kill(child->pid, SIGKILL);
+    waitid(P_PID, child->pid, &info, WEXITED);
+    child->pid = 0;
+}
+
 gboolean child_park(Child *child, const ChildSpec *spec, GError **error)
 {
     pid_t parent = getpid();
@@ -124,9 +134,11 @@ gboolean child_park(Child *child, const ChildSpec *spec, GError **error)
         return set_errno(error, "cannot fork '%s'", spec->command[0]);
     }
     child->pidfd = pidfd_open(child->pid, 0);
-    if (child->pidfd < 0)
-        return set_errno(error, "cannot open a pidfd of '%s'",
-                         spec->command[0]);
+    if (child->pidfd < 0) {
+        set_errno(error, "cannot open a pidfd of '%s'", spec->command[0]);
+        end_parked(child);
+        return FALSE;
+    }
     if (child->cgroup && !cgroup_add(child->cgroup, child->pid))
         g_clear_pointer(&child->cgroup, cgroup_free);
     return TRUE;

@@ -60,6 +60,7 @@ void confine_close_inherited(void)
         dup2(null, STDOUT_FILENO);
         close(null);
     }
+    (void)!chdir("/");
 }
 
 /* Needs CAP_SYS_RESOURCE. */

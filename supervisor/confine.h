@@ -37,7 +37,8 @@ const char *confine_name(ConfineStep step);
 void confine_take_stdio(void);
 
 /* Closes what the command was given and we were not: every descriptor from 3
- * that is not close-on-exec. Standard input and output become /dev/null. */
+ * that is not close-on-exec. Standard input and output become /dev/null, the
+ * working directory becomes "/". */
 void confine_close_inherited(void);
 
 /* Takes all steps; returns which worked, as a mask of 1 << ConfineStep. */

@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,7 @@ struct Control {
     ControlSpec spec;
     char *path; /* NULL once unlinked */
     int fd;
+    int spare; /* a descriptor that can be given up */
     guint source;
     GPtrArray *sessions; /* of Session, the one that spoke last at the end */
 };
@@ -130,6 +132,16 @@ static const SessionEvents session_events = {
     .run = on_command,
 };
 
+/* Out of descriptors: without this the waiting peer would wake us for ever. */
+static void refuse_one(Control *control)
+{
+    if (errno != EMFILE && errno != ENFILE)
+        return;
+    close(control->spare);
+    close(accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    control->spare = fcntl(control->fd, F_DUPFD_CLOEXEC, 0);
+}
+
 static gboolean on_connection(gint listener, GIOCondition condition,
                               gpointer data)
 {
@@ -137,8 +149,10 @@ static gboolean on_connection(gint listener, GIOCondition condition,
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     gboolean may_change;
 
-    if (fd < 0)
+    if (fd < 0) {
+        refuse_one(control);
         return G_SOURCE_CONTINUE;
+    }
     if (!admit(control, fd, &may_change)) {
         close(fd);
         return G_SOURCE_CONTINUE;
@@ -161,6 +175,7 @@ Control *control_new(const ControlSpec *spec, GError **error)
     control->spec = *spec;
     control->path = g_strdup(spec->path);
     control->fd = fd;
+    control->spare = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     control->sessions = g_ptr_array_new();
     control->source = g_unix_fd_add(fd, G_IO_IN, on_connection, control);
     return control;
@@ -181,6 +196,7 @@ void control_free(Control *control)
     control_unlink(control);
     g_source_remove(control->source);
     close(control->fd);
+    close(control->spare);
     while (control->sessions->len > 0)
         session_close(g_ptr_array_index(control->sessions, 0));
     g_ptr_array_unref(control->sessions);

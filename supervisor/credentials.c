@@ -30,7 +30,9 @@ gboolean credentials_group(const char *name, gid_t *gid, GError **error)
     return TRUE;
 }
 
-static gboolean find_user(const char *name, Credentials *c, GError **error)
+/* @group: in place of the user's own; NULL: that one. */
+static gboolean find_user(const char *name, const char *group, Credentials *c,
+                          GError **error)
 {
     const struct passwd *user = getpwnam(name);
     int n = 0;
@@ -44,7 +46,8 @@ static gboolean find_user(const char *name, Credentials *c, GError **error)
         return FALSE;
     }
     c->uid = user->pw_uid;
-    c->gid = user->pw_gid;
+    if (!group)
+        c->gid = user->pw_gid;
     getgrouplist(user->pw_name, c->gid, NULL, &n);
     c->groups = g_new0(gid_t, n);
     c->n_groups =
@@ -58,9 +61,9 @@ Credentials *credentials_new(const char *user, const char *group,
     Credentials *c = g_new0(Credentials, 1);
 
     c->uid = getuid();
-    if (user && !find_user(user, c, error))
-        goto failed;
     if (group && !credentials_group(group, &c->gid, error))
+        goto failed;
+    if (user && !find_user(user, group, c, error))
         goto failed;
     return c;
 

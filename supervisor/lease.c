@@ -116,9 +116,11 @@ Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
         if (!same_object(lease, lease_at(table, i)))
             continue;
         g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
-                    g_str_equal(resource->name, other->name)
+                    !g_str_equal(resource->name, other->name)
+                        ? "cannot use %s '%s': it is the same file as '%s'"
+                    : lease_at(table, i)->status == LEASE_WANTED
                         ? "cannot use %s '%s': it is given twice"
-                        : "cannot use %s '%s': it is the same file as '%s'",
+                        : "cannot use %s '%s': the VM has that lease already",
                     resource_kind_name(resource->kind), resource->name,
                     other->name);
         lease_free(lease);

@@ -10,15 +10,16 @@
 #include "../libsupervise/resource.h"
 
 #define STOP_TIMEOUT_MS 30000
-/* A year: longer times are slips of the finger. */
-#define MAX_SECONDS (366.0 * 24 * 3600)
+/* A month: longer times are slips of the finger, and timers end there. */
+#define MAX_SECONDS (31.0 * 24 * 3600)
 #define MAX_NAME    255
 
 /* What GOption fills in, before it is checked. */
 typedef struct {
     Options *options;
     char **disks, **leases;
-    char *stop_timeout, *log_level, *uuid, *name, *pid_file;
+    char *pid_fd, *json_status_fd, *stop_timeout, *log_level, *uuid, *name,
+        *pid_file;
     gboolean version, help;
 } Raw;
 
@@ -42,6 +43,20 @@ static gboolean parse_seconds(const char *option, const char *text, gint64 *ms,
         seconds > MAX_SECONDS)
         return refuse(error, option, text, "it is not a number of seconds");
     *ms = (gint64)(seconds * 1000 + 0.5);
+    return TRUE;
+}
+
+static gboolean parse_fd(const char *option, const char *text, int *fd,
+                         GError **error)
+{
+    guint64 number;
+
+    if (!text)
+        return TRUE;
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT, &number, NULL))
+        return refuse(error, option, text,
+                      "it is not the number of a descriptor");
+    *fd = number;
     return TRUE;
 }
 
@@ -80,11 +95,11 @@ static GOptionContext *make_context(Raw *raw)
          "The manager's id of the VM", "ID"},
         {"wait", 0, G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK, on_wait,
          "Wait for leases that others hold", "SECONDS"},
-        {"pid-fd", 0, 0, G_OPTION_ARG_INT, &o->pid_fd,
+        {"pid-fd", 0, 0, G_OPTION_ARG_FILENAME, &raw->pid_fd,
          "Write the child's pid to descriptor N", "N"},
         {"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &raw->pid_file,
          "Write the child's pid to FILE", "FILE"},
-        {"json-status-fd", 0, 0, G_OPTION_ARG_INT, &o->json_status_fd,
+        {"json-status-fd", 0, 0, G_OPTION_ARG_FILENAME, &raw->json_status_fd,
          "Write JSON about start and end to descriptor N", "N"},
         {"user", 0, 0, G_OPTION_ARG_FILENAME, &o->user,
          "Run the command as this user", "USER"},
@@ -182,8 +197,10 @@ static gboolean check(Options *o, const Raw *raw, GError **error)
 {
     if (!o->driver)
         o->driver = g_strdup("file");
-    if (o->pid_fd < -1 || o->json_status_fd < -1)
-        return refuse(error, "descriptor", "-", "it is negative");
+    if (!parse_fd("--pid-fd", raw->pid_fd, &o->pid_fd, error) ||
+        !parse_fd("--json-status-fd", raw->json_status_fd, &o->json_status_fd,
+                  error))
+        return FALSE;
     if (o->pid_fd >= 0 && o->pid_fd == o->json_status_fd)
         return refuse(error, "--json-status-fd", "the same as --pid-fd",
                       "--pid-fd is closed first");
@@ -258,6 +275,8 @@ Options *options_parse(char **argv, GError **error)
     done = parse(&raw, argv, error);
     g_strfreev(raw.disks);
     g_strfreev(raw.leases);
+    g_free(raw.pid_fd);
+    g_free(raw.json_status_fd);
     g_free(raw.stop_timeout);
     g_free(raw.log_level);
     g_free(raw.uuid);

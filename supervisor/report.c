@@ -70,6 +70,11 @@ static gboolean stderr_is_journal(void)
 
 static gboolean open_pid_temp(Report *report, GError **error)
 {
+    if (g_file_test(report->spec.pid_file, G_FILE_TEST_IS_DIR)) {
+        errno = EISDIR;
+        return set_errno(error, "cannot create pid file '%s'",
+                         report->spec.pid_file);
+    }
     report->pid_temp =
         g_strdup_printf("%s.%d.tmp", report->spec.pid_file, getpid());
     report->pid_temp_fd =

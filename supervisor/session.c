@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -141,7 +142,7 @@ static void send_message(Session *session, json_t *message, int fd)
         return;
     }
     if (fd >= 0)
-        session->output_fd = dup(fd);
+        session->output_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     send_bytes(session, line, len);
 }
 

@@ -25,14 +25,17 @@
 static gboolean claim_fd(int *fd, const char *option, GError **error)
 {
     int given = *fd;
+    int flags = given < 0 ? 0 : fcntl(given, F_GETFL);
 
     if (given < 0)
         return TRUE;
-    *fd = fcntl(given, F_DUPFD_CLOEXEC, 3);
-    if (*fd < 0) {
-        g_autofree char *object = g_strdup_printf("%s %d", option, given);
-        return set_errno(error, "cannot use '%s'", object);
-    }
+    *fd = -1;
+    if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
+        errno = EBADF; /* nothing can be written to it */
+    else
+        *fd = fcntl(given, F_DUPFD_CLOEXEC, 3);
+    if (*fd < 0)
+        return set_errno(error, "cannot use '%s %d'", option, given);
     if (given > 2)
         close(given);
     return TRUE;
@@ -88,6 +91,10 @@ static void know_ourselves(Supervisor *s)
             g_strchomp(s->boot_id);
         close(fd);
     }
+    fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    s->job_control = fd >= 0;
+    if (fd >= 0)
+        close(fd);
     s->since = g_get_real_time() / G_USEC_PER_SEC;
     s->state_since = s->since;
     s->owner = (Record){

@@ -252,12 +252,13 @@ static void on_gone(gpointer opaque)
 }
 
 /* So that the shell's job control works: we stop as well, and `fg` wakes the
- * whole group. Not where a lease must be renewed meanwhile. */
+ * whole group. Not where a lease must be renewed meanwhile, and not without a
+ * terminal, where only the child itself can have meant to stop us. */
 static void on_stopped(gpointer opaque, int sig)
 {
     Supervisor *s = opaque;
 
-    if (!(s->ops->flags & DRIVER_RENEWS))
+    if (s->job_control && !(s->ops->flags & DRIVER_RENEWS))
         raise(SIGSTOP);
 }
 

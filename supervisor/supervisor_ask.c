@@ -44,13 +44,27 @@ json_t *supervisor_status(const Supervisor *s)
     return out;
 }
 
+static gboolean can_hotplug(Supervisor *s, GError **error)
+{
+    if (s->ops->flags & DRIVER_HOTPLUG)
+        return TRUE;
+    g_set_error(error, QMP_ERROR, QMP_ERROR_NOT_SUPPORTED,
+                "cannot acquire or release a lease while the VM runs: driver "
+                "'%s' does not support it",
+                s->ops->name);
+    return FALSE;
+}
+
 void supervisor_acquire(Supervisor *s, Resource *resource, int fd,
                         LeaseReply reply, gpointer data)
 {
     g_autoptr(GError) error = NULL;
-    Lease *lease =
-        lease_table_add(s->leases, s->ops, s->driver, resource, &error);
+    Lease *lease = NULL;
 
+    if (can_hotplug(s, &error))
+        lease = lease_table_add(s->leases, s->ops, s->driver, resource, &error);
+    else
+        resource_free(resource);
     if (lease) {
         lease_acquire(s->leases, lease, fd, reply, data);
         return;
@@ -92,7 +106,8 @@ void supervisor_release(Supervisor *s, Lease *lease, gboolean force,
         g_set_error(&error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
                     "cannot release '%s': it is not held",
                     lease_resource(lease)->name);
-    else if (force || check_unused(s, lease, &error)) {
+    else if (can_hotplug(s, &error) &&
+             (force || check_unused(s, lease, &error))) {
         lease_release(s->leases, lease, reply, data);
         return;
     }

@@ -45,6 +45,7 @@ struct Supervisor {
     guint signal_source;
     guint confined; /* mask of 1 << ConfineStep */
     mode_t old_umask;
+    gboolean job_control; /* there is a controlling terminal */
 
     MachineState state;
     char *reason;              /* of the state */

@@ -214,9 +214,13 @@ static void shutdown_verb(Supervisor *supervisor, Request *request,
     g_autoptr(GError) error = NULL;
     const json_t *timeout = json_object_get(arguments, "timeout");
     double seconds = json_number_value(timeout);
-    gint64 ms = timeout ? (gint64)(CLAMP(seconds, 0, 1e9) * 1000) : -1;
+    gint64 ms = timeout ? (gint64)(MIN(seconds, 1e6) * 1000) : -1;
 
-    answer(request, supervisor_shutdown(supervisor, ms, &error), error);
+    if (seconds < 0)
+        g_set_error(&error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot run 'shutdown': the timeout is negative");
+    answer(request, !error && supervisor_shutdown(supervisor, ms, &error),
+           error);
 }
 
 static void quit_verb(Supervisor *supervisor, Request *request,

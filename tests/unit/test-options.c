@@ -133,8 +133,9 @@ static void bad_values(void)
     refused("v --lease x -- c", "LOCKSPACE");
     refused("v --param x -- c", "KEY=VALUE");
     refused("v --param =x -- c", "KEY=VALUE");
-    refused("v --pid-fd x -- c", "pid-fd");
-    refused("v --pid-fd -2 -- c", "negative");
+    refused("v --pid-fd x -- c", "number");
+    refused("v --pid-fd -1 -- c", "number");
+    refused("v --json-status-fd 9999999999 -- c", "number");
     refused("v --pid-fd 3 --json-status-fd 3 -- c", "same");
     refused("v --stop-timeout x -- c", "seconds");
     refused("v --log-level loud -- c", "loud");
