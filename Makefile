@@ -115,7 +115,7 @@ fuzz: ## let the fuzzers run, FUZZ_SECONDS (60) each
 	  SANITIZE="-fsanitize=address,undefined,fuzzer-no-link"
 run-fuzz: $(fuzzers)
 	set -e; for f in $(fuzzers); do c=corpus/$${f##*/}; mkdir -p $(BUILD)/$$c; \
-	  $$f -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 $(BUILD)/$$c tests/fuzz/$$c; done
+	  $$f -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -artifact_prefix=$(BUILD)/ $(BUILD)/$$c tests/fuzz/$$c; done
 bench: ## cost beside other wrappers (BENCH_ARGS=--quick)
 	tests/lib/deps.sh bench
 	+$(MAKE) -j$(JOBS) run-bench BUILD=build-bench LINK=static

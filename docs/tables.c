@@ -83,8 +83,7 @@ static void put_arguments(const Verb *verb)
     for (int i = 0; i < VERB_MAX_ARGUMENTS && verb->arguments[i].name; i++) {
         const VerbArgument *argument = &verb->arguments[i];
 
-        printf("=item B<%s>: %s, %s\n\n", argument->name,
-               type_name(argument->type),
+        printf("B<%s> (%s, %s): ", argument->name, type_name(argument->type),
                argument->required ? "required" : "optional");
         put_text(argument->doc);
         puts(".\n");

@@ -93,8 +93,9 @@ static GOptionContext *make_context(Raw *raw)
          "The VM's uuid (default: a new one)", "UUID"},
         {"id", 0, 0, G_OPTION_ARG_FILENAME, &o->id,
          "The manager's id of the VM", "ID"},
-        {"wait", 0, G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK, on_wait,
-         "Wait for leases that others hold", "SECONDS"},
+        {"wait", 0, G_OPTION_FLAG_OPTIONAL_ARG | G_OPTION_FLAG_FILENAME,
+         G_OPTION_ARG_CALLBACK, on_wait, "Wait for leases that others hold",
+         "SECONDS"},
         {"pid-fd", 0, 0, G_OPTION_ARG_FILENAME, &raw->pid_fd,
          "Write the child's pid to descriptor N", "N"},
         {"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &raw->pid_file,
@@ -121,7 +122,7 @@ static GOptionContext *make_context(Raw *raw)
          "Print the version and exit", NULL},
         {"help", 'h', 0, G_OPTION_ARG_NONE, &raw->help, "Print this and exit",
          NULL},
-        {NULL},
+        {0},
     };
     GOptionContext *context = g_option_context_new("-- COMMAND [ARG...]");
     GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, raw, NULL);
@@ -236,7 +237,7 @@ static gboolean parse(Raw *raw, char **argv, GError **error)
     for (gsize i = 0; i < n; i++)
         own[i] = g_strdup(argv[i]);
     if (!g_option_context_parse_strv(context, &own, error)) {
-        if (error && (*error)->domain == G_OPTION_ERROR)
+        if (error && (*error)->domain != QMP_ERROR)
             g_prefix_error(error, "cannot understand the options: ");
         return FALSE;
     }

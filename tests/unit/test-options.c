@@ -102,6 +102,7 @@ static void waiting(void)
     refused("v --wait=soon -- c", "number of seconds");
     refused("v --wait=-1 -- c", "number of seconds");
     refused("v --wait=1e99 -- c", "number of seconds");
+    refused("v --wait=\xff -- c", "number of seconds");
     refused("v --wait=nan -- c", "number of seconds");
 }
 

@@ -1,0 +1,318 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# DOC: what the documents say is what the programs do
+#
+# Pages are compared with --help, with the tables that the programs are made
+# of, and with running supervisors; both ways, so that neither side can have
+# something that the other has not.
+
+load ../lib/common
+
+SOURCE=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+DOCS=$SOURCE/docs
+PAGES="virt-lock-supervisor.8 virt-lockctl.1 virt-lock-protocol.7"
+
+# equal WHAT: compares the lists in files "expected" and "actual"
+equal() {
+    test -s expected || fail "$1: nothing to compare with"
+    diff expected actual || fail "$1: '<' is missing, '>' is too much"
+}
+
+# Text of POD on standard input, without its formatting codes.
+plain() {
+    perl -pe '1 while s/\b[BICFLS]<([^<>]*)>/$1/g; s/E<lt>/</g; s/E<gt>/>/g'
+}
+
+# items_of PAGE SECTION [TYPE]: the =items (or, with TYPE, other headings) of
+# one =head1 section, as text
+items_of() {
+    awk -v section="=head1 $2" -v type="=${3:-item} " '
+        /^=head1 / { on = $0 == section }
+        on && index($0, type) == 1 { print substr($0, length(type) + 1) }' \
+        "$1" | plain
+}
+
+page() {
+    echo "$BUILD/docs/$1.pod"
+}
+
+# Options in --help on standard input, in one form: "--wait=SECONDS"
+help_options() {
+    grep -oE '^ +(-h, )?--[^ ]+' | sed 's/^ *//; s/^-h, //' | sort
+}
+
+# Options of a page in the same form
+page_options() {
+    items_of "$(page "$1")" OPTIONS | grep -oE '^(-h, )?--[^ ]+' |
+        sed 's/^-h, //; s/\[=\(.*\)\]$/=\1/' | sort
+}
+
+# verbatim PAGE: its examples, a blank line between two of them
+verbatim() {
+    awk '/^    / { print substr($0, 5); shown = 1; next }
+         shown { print ""; shown = 0 }' "$(page "$1")"
+}
+
+# --- options, commands, statuses -------------------------------------------
+
+@test "every option in --help is in the man page, and the other way round" {
+    "$SUPERVISOR" --help | help_options >expected
+    page_options virt-lock-supervisor.8 >actual
+    equal "options of virt-lock-supervisor"
+    "$LOCKCTL" --help | help_options >expected
+    page_options virt-lockctl.1 >actual
+    equal "options of virt-lockctl"
+}
+
+@test "every command in virt-lockctl --help is in the man page, and so back" {
+    "$LOCKCTL" --help | sed -n '/^Commands/,/^$/p' |
+        grep -oE '^  [a-z]+' | tr -d ' ' | sort >expected
+    items_of "$(page virt-lockctl.1)" COMMANDS | cut -d' ' -f1 | sort >actual
+    equal "commands"
+}
+
+@test "every exit status in the code is in the man page" {
+    grep -oE 'EXIT_[A-Z_]+ = [0-9]+' "$SOURCE/supervisor/supervisor.h" |
+        grep -oE '[0-9]+' | sort >expected
+    items_of "$(page virt-lock-supervisor.8)" 'EXIT STATUS' |
+        grep -xE '[0-9]+' | sort >actual
+    equal "exit statuses of virt-lock-supervisor"
+    { echo 0; grep -hoE 'define EXIT_[A-Z_]+ +[0-9]+' \
+        "$SOURCE"/helpers/virt-lockctl*.c | grep -oE '[0-9]+$'; } |
+        sort -u >expected
+    items_of "$(page virt-lockctl.1)" 'EXIT STATUS' | sort >actual
+    equal "exit statuses of virt-lockctl"
+}
+
+@test "exit statuses are what the man pages say" {
+    make_disk a b
+    start_supervisor holder --disk a -- sleep 1000
+    holder=$SUP
+    run_supervisor --disk a -- true
+    same "lease held by someone else" 123 "$status"
+    run_supervisor --disk a --wait=0.1 -- true
+    same "--wait expired" 123 "$status"
+    run_supervisor --disk nowhere -- true
+    same "own error" 125 "$status"
+    run_supervisor -- "$T"
+    same "cannot be executed" 126 "$status"
+    run_supervisor -- "$T/nowhere"
+    same "not found" 127 "$status"
+    run "$LOCKCTL" holder b
+    same "virt-lockctl holder, not held" 1 "$status"
+    run "$LOCKCTL" holder a
+    same "virt-lockctl holder, held" 0 "$status"
+    run "$LOCKCTL" nonsense
+    same "virt-lockctl, wrong command line" 2 "$status"
+    run "$LOCKCTL" shutdown nobody
+    same "virt-lockctl, error" 1 "$status"
+    start_supervisor second -- sleep 1000
+    run "$LOCKCTL" acquire second --disk a
+    same "virt-lockctl acquire, held by someone else" 123 "$status"
+    "$LOCKCTL" revoke holder
+    ended "$holder"
+    same "lease lost" 124 "$STATUS"
+}
+
+@test "every variable that the code reads is in both programs' pages" {
+    grep -hoE '(getenv\(|[=] )"[A-Z_]+"' "$SOURCE"/supervisor/*.c \
+        "$SOURCE"/libsupervise/*.c | grep -oE '[A-Z_]{3,}' | sort -u >expected
+    test -s expected
+    items_of "$(page virt-lock-supervisor.8)" ENVIRONMENT >actual
+    while read -r variable; do
+        grep -qw "$variable" actual ||
+            fail "'$variable' is not in virt-lock-supervisor(8)"
+    done <expected
+}
+
+# --- the protocol ----------------------------------------------------------
+
+@test "the commands of a running supervisor are those of the page" {
+    start_supervisor vm --uuid "$(uuid 1)" -- sleep 1000
+    qmp "$(uuid 1)" query-commands | jq -r '.[].name' | sort >expected
+    items_of "$(page virt-lock-protocol.7)" COMMANDS head2 | sort >actual
+    equal "commands"
+    refute grep -q '^=for generated' "$(page virt-lock-protocol.7)"
+}
+
+@test "error classes and events are those of the page" {
+    sed -n '/QMP_ERROR_CLASSES(X)/,/^$/p' "$SOURCE/libsupervise/qmp.h" |
+        grep -oE '"[A-Za-z]+"' | tr -d '"' | sort -u >expected
+    items_of "$(page virt-lock-protocol.7)" DESCRIPTION |
+        grep -oE '[A-Z][A-Za-z]+' | sort -u >actual
+    equal "error classes"
+    # shellcheck disable=SC2016
+    perl -0ne 'print "$1\n" while /control_event\([^,"]+,\s*"([A-Z_]+)"/g' \
+        "$SOURCE"/supervisor/*.c | sort -u >expected
+    items_of "$(page virt-lock-protocol.7)" EVENTS | cut -d: -f1 | sort >actual
+    equal "events"
+}
+
+# number FILE MACRO: what the macro stands for
+number() {
+    echo $(($(sed -n "s/^#define $2 \+//p" "$SOURCE/$1")))
+}
+
+@test "bounds are those of the page" {
+    sed -n '/^=head1 LIMITS/,/^=head1 RECORDS/p' \
+        "$(page virt-lock-protocol.7)" | tr '\n' ' ' >limits
+    message=$(number libsupervise/qmp.h QMP_MAX_MESSAGE)
+    depth=$(number libsupervise/qmp.h QMP_MAX_DEPTH)
+    output=$(number libsupervise/qmp.h QMP_MAX_ANSWER)
+    sessions=$(number supervisor/control.h SESSIONS_MAX)
+    grep -q "at most $((message / 1024)) KiB and $depth levels" limits
+    grep -q " $((output / 1048576)) MiB of output" limits
+    grep -q " $sessions connections" limits
+}
+
+@test "the client in the page works" {
+    start_supervisor vm --uuid "$(uuid 1)" -- sleep 1000
+    verbatim virt-lock-protocol.7 | sed -n '/^import json/,/^$/p' >client.py
+    same "lines" 10 "$(grep -c . client.py)"
+    same "output" RUNNING \
+        "$("$PYTHON" -S client.py "$(socket_of "$(uuid 1)")")"
+}
+
+@test "the JSON in the pages is JSON" {
+    for page in $PAGES; do
+        verbatim "$page"
+    done | "$PYTHON" -S -c '
+import json, sys
+count = 0
+for block in sys.stdin.read().split("\n\n"):
+    lines = [l[2:] if l[:2] in ("->", "<-") else l for l in block.split("\n")]
+    text = "\n".join(l for l in lines if l[:1] != "$").strip()
+    while text.startswith("{"):
+        value, end = json.JSONDecoder().raw_decode(text)
+        text = text[end:].strip()
+        count += 1
+    assert not (text and count and block.startswith(("->", "<-", "{"))), block
+print(count)' >count
+    [ "$(<count)" -ge 15 ] || fail "only $(<count) examples"
+}
+
+# --- the pages as such -----------------------------------------------------
+
+@test "POD is without warnings" {
+    for page in $PAGES; do
+        podchecker -warnings -warnings "$DOCS/$page.pod" "$(page "$page")" \
+            2>&1 | tee -a said
+    done
+    refute grep -vE ' pod syntax OK\.$' said
+    same "pages" 6 "$(wc -l <said)"
+}
+
+@test "man pages render without warnings" {
+    for page in $PAGES; do
+        if command -v mandoc >/dev/null; then
+            mandoc -Tlint -Wwarning "$BUILD/docs/$page" >>said 2>&1
+        fi
+        if command -v man >/dev/null; then
+            man --warnings -E UTF-8 -l -Tutf8 -Z "$BUILD/docs/$page" \
+                2>>said >/dev/null
+        else
+            requires groff
+            groff -man -ww -Kutf8 -Tutf8 "$BUILD/docs/$page" 2>>said >/dev/null
+        fi
+    done
+    same "warnings" "" "$(<said)"
+}
+
+@test "man pages show every verb, state and step of confinement" {
+    requires groff
+    for page in $PAGES; do
+        groff -man -Kutf8 -Tascii -P-cbou "$BUILD/docs/$page" >"$page.txt"
+    done
+    "$BUILD/tables" commands | sed -n 's/^=head2 //p' >expected
+    "$BUILD/tables" states | sed -n 's/^=item B<\(.*\)>/\1/p' >>expected
+    "$BUILD/tables" confine | sed -n 's/^=item B<\(.*\)>/\1/p' >>expected
+    [ "$(wc -l <expected)" -gt 20 ]
+    while read -r word; do
+        cat ./*.txt | grep -qE -- "^ +$word\$" || fail "'$word' is in no page"
+    done <expected
+}
+
+@test "examples use options that exist" {
+    { "$SUPERVISOR" --help; "$LOCKCTL" --help; } | help_options |
+        sed 's/=.*//' | sort -u >known
+    { for page in $PAGES; do verbatim "$page"; done; cat "$SOURCE/README.md"; } |
+        grep -oE '(^|[ `(])--[a-z][a-z-]+' | grep -oE -- '--.*' |
+        sort -u >used
+    [ "$(wc -l <used)" -gt 5 ]
+    comm -13 known used >unknown
+    same "unknown options" "" "$(<unknown)"
+}
+
+@test "the unit in the man page is one that systemd takes" {
+    command -v systemd-analyze >/dev/null || skip "there is no systemd here"
+    verbatim virt-lock-supervisor.8 | sed -n '/^\[Unit\]/,/WantedBy/p' |
+        sed "s#/usr/local/sbin/virt-lock-supervisor#$SUPERVISOR#
+             s#/usr/bin/qemu[^ ]*#$(command -v true)#" >'vm@.service'
+    grep -q "ExecStart=$SUPERVISOR" 'vm@.service'
+    run systemd-analyze verify "./vm@.service"
+    [[ $output != *"vm@"* ]] || fail "$output"
+}
+
+# --- design.md, README.md --------------------------------------------------
+
+@test "the machine in design.md is the machine in the code" {
+    "$BUILD/tables" machine >expected
+    sed -n '/^<!-- machine: begin -->$/,/^<!-- machine: end -->$/p' \
+        "$DOCS/design.md" | sed '1d;$d' >actual
+    equal "machine"
+}
+
+@test "design.md names every file of the supervisor and the library" {
+    for file in "$SOURCE"/supervisor/*.c "$SOURCE"/libsupervise/*.c; do
+        name=$(basename "$file" .c)
+        grep -qE "\\b($name|${name%%_*})\\b" "$DOCS/design.md" ||
+            fail "'$name' is not in design.md"
+    done
+}
+
+@test "README's states are those of the code" {
+    grep -E '^\| [A-Z]+ \|' "$SOURCE/README.md" >states
+    [ "$(wc -l <states)" -ge 5 ]
+    "$BUILD/tables" machine >all
+    while read -r row; do
+        grep -qF "$row" all || fail "not a state: $row"
+    done <states
+}
+
+@test "README's commands, targets and rooms exist, and it is one screen" {
+    [ "$(wc -l <"$SOURCE/README.md")" -le 70 ]
+    "$LOCKCTL" --help >help
+    sed -n 's/^\$ virt-lockctl \([a-z]*\).*/\1/p' "$SOURCE/README.md" >used
+    [ "$(wc -l <used)" -ge 2 ]
+    while read -r command; do
+        grep -q "^  $command\\b" help || fail "no command '$command'"
+    done <used
+    make -C "$SOURCE" --no-print-directory help >targets
+    grep -oE '\bmake [a-z]+|make install' "$SOURCE/README.md" |
+        cut -d' ' -f2 | sort -u >used
+    [ "$(wc -l <used)" -ge 3 ]
+    while read -r target; do
+        grep -qE "^ +$target\\b" targets || fail "no target '$target'"
+    done <used
+    grep -oE '^\| [a-z]+/ ' "$SOURCE/README.md" | tr -d '| ' >rooms
+    [ "$(wc -l <rooms)" -ge 4 ]
+    while read -r room; do
+        test -d "$SOURCE/$room" || fail "no room '$room'"
+    done <rooms
+}
+
+@test "README's transcript happens so" {
+    make_disk web1.raw
+    start_supervisor web1 --disk web1.raw -- sleep 1000
+    "$LOCKCTL" list >vms
+    same "header" "$(grep -E '^NAME ' "$SOURCE/README.md" | tr -s ' ')" \
+        "$(head -n 1 vms | tr -s ' ')"
+    run_supervisor --name web2 --disk web1.raw -- sleep 1000
+    same "exit status of the second" 123 "$status"
+    matches stderr "^virt-lock-supervisor\[web2\]: cannot acquire '.*/web1.raw': held by 'web1' \(" "$stderr"
+    "$LOCKCTL" revoke web1 --reason 'moved by admin'
+    gone "$CHILD" || fail "the child lives"
+    ended "$SUP"
+    same "exit status of the first" 124 "$STATUS"
+}
