@@ -19,8 +19,8 @@ $(error cannot find the development files of: $(missing); run 'make deps')
 endif
 endif
 pkg_cflags := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-ifeq ($(LINK),static) # everything but libc
-pkg_libs := -Wl,-Bstatic $(shell pkg-config --static --libs $(PKGS) 2>/dev/null) -Wl,-Bdynamic
+ifeq ($(LINK),static) # libc too: user names of --user then need the same glibc where it runs
+pkg_libs := -static-pie $(shell pkg-config --static --libs $(PKGS) 2>/dev/null)
 else
 pkg_libs := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 endif

@@ -54,7 +54,8 @@ static gboolean is_wanted(const Hunt *hunt, const json_t *lease)
     const char *name = json_string_value(json_object_get(lease, "name"));
     const char *status = json_string_value(json_object_get(lease, "status"));
 
-    if (g_strcmp0(kind, "vm") == 0 || g_strcmp0(status, "PENDING") == 0)
+    if (g_strcmp0(kind, "vm") == 0 || g_strcmp0(status, "PENDING") == 0 ||
+        g_strcmp0(status, "WANTED") == 0)
         return FALSE;
     return same_file(hunt, lease) || (g_strcmp0(kind, "disk") == 0 &&
                                       g_strcmp0(name, hunt->disk->path) == 0);

@@ -2,8 +2,8 @@
 /*
  * DOC: records on disk
  *
- * Writing is on the path of every start: open, write, close, rename, and
- * nothing more once the directory exists. Reading happens in conflicts only
+ * Writing is on the path of every start: open, write, close, rename once for
+ * the VM, and one link for each resource. Reading happens in conflicts only
  * and believes nothing: size bounded, every field's type checked, fields we
  * do not know dropped.
  *
@@ -27,6 +27,20 @@
 /* Longer than any record: a path may be 4096 bytes, each escaped to 6. */
 #define RECORD_MAX (32 * 1024)
 
+guint64 record_lock_byte(const char *space, const char *key)
+{
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    guint8 digest[32];
+    gsize len = sizeof digest;
+    guint64 first;
+
+    g_checksum_update(sum, (const guchar *)space, strlen(space) + 1);
+    g_checksum_update(sum, (const guchar *)key, -1);
+    g_checksum_get_digest(sum, digest, &len);
+    memcpy(&first, digest, sizeof first);
+    return (GUINT64_FROM_BE(first) >> 4) * 4;
+}
+
 char *record_resource(const struct stat *st, guint64 offset)
 {
     if (S_ISBLK(st->st_mode))
@@ -46,13 +60,11 @@ static json_t *text(const char *value)
 
 static json_t *to_json(const Record *record)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "uuid",
-                     text(record->uuid), "name", text(record->name), "host",
-                     text(record->host), "boot-id", text(record->boot_id),
-                     "resource", text(record->resource), "mode",
-                     text(record->mode), "pid", (json_int_t)record->pid,
-                     "start-time", (json_int_t)record->start_time, "since",
-                     (json_int_t)record->since);
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "uuid", text(record->uuid),
+        "name", text(record->name), "host", text(record->host), "boot-id",
+        text(record->boot_id), "pid", (json_int_t)record->pid, "start-time",
+        (json_int_t)record->start_time, "since", (json_int_t)record->since);
 }
 
 static int create(const char *path)
@@ -110,6 +122,19 @@ gboolean record_write(const char *state_dir, const char *file,
     return FALSE;
 }
 
+gboolean record_link(const char *state_dir, const char *from, const char *file,
+                     GError **error)
+{
+    g_autofree char *old = g_strdup_printf("%s/holders/%s", state_dir, from);
+    g_autofree char *path = g_strdup_printf("%s/holders/%s", state_dir, file);
+
+    if (link(old, path) == 0)
+        return TRUE;
+    if (errno == EEXIST && unlink(path) == 0 && link(old, path) == 0)
+        return TRUE;
+    return set_errno(error, "cannot link '%s'", path);
+}
+
 void record_remove(const char *state_dir, const char *file)
 {
     g_autofree char *path = g_strdup_printf("%s/holders/%s", state_dir, file);
@@ -147,10 +172,9 @@ static const struct {
     const char *name;
     json_type type;
 } fields[] = {
-    {"uuid", JSON_STRING},     {"name", JSON_STRING},
-    {"host", JSON_STRING},     {"boot-id", JSON_STRING},
-    {"resource", JSON_STRING}, {"mode", JSON_STRING},
-    {"pid", JSON_INTEGER},     {"start-time", JSON_INTEGER},
+    {"uuid", JSON_STRING},   {"name", JSON_STRING},
+    {"host", JSON_STRING},   {"boot-id", JSON_STRING},
+    {"pid", JSON_INTEGER},   {"start-time", JSON_INTEGER},
     {"since", JSON_INTEGER},
 };
 
@@ -184,17 +208,22 @@ static json_t *typed(const json_t *found)
     return g_steal_pointer(&holder);
 }
 
-static json_t *read_record(const char *directory, const char *file)
+static json_t *read_record(const char *directory, const char *file,
+                           const char *mode)
 {
     g_autofree char *path = g_strdup_printf("%s/%s", directory, file);
     g_autofree char *buffer = g_malloc(RECORD_MAX);
     gssize len = read_small(path, buffer, RECORD_MAX);
     g_autoptr(json_t) found = NULL;
+    json_t *holder;
 
     if (len < 0)
         return NULL;
     found = json_loadb(buffer, (gsize)len, JSON_REJECT_DUPLICATES, NULL);
-    return typed(found);
+    holder = typed(found);
+    if (holder)
+        json_object_set_new(holder, "mode", json_string(mode));
+    return holder;
 }
 
 /* Looks at one more record: a living holder replaces one that may be stale.
@@ -221,14 +250,15 @@ json_t *record_find(const char *state_dir, const char *resource,
     struct dirent *entry;
     DIR *dir;
 
-    if (consider(&best, read_record(directory, resource)) || !shared)
+    if (consider(&best, read_record(directory, resource, "exclusive")) ||
+        !shared)
         return best;
     dir = opendir(directory);
     if (!dir)
         return best;
     while ((entry = readdir(dir))) {
         if (g_str_has_prefix(entry->d_name, prefix) &&
-            consider(&best, read_record(directory, entry->d_name)))
+            consider(&best, read_record(directory, entry->d_name, "shared")))
             break;
     }
     closedir(dir);

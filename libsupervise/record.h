@@ -7,10 +7,11 @@
  * locks decide, records explain. Written atomically; garbage, truncation and
  * stale files are expected and read as "nobody known".
  *
- *   STATE/vms/UUID.lock            the VM's own lease (byte 0) and its lock
- *   STATE/leases/SHA256.lock       lock file of a lease that names no path
- *   STATE/holders/RESOURCE         record of an exclusive holder
- *   STATE/holders/RESOURCE.UUID    record of one shared holder
+ *   STATE/locks                    lock bytes of VMs and of leases that name
+ *                                  no path: see record_lock_byte()
+ *   STATE/holders/vm-UUID          the record of a VM
+ *   STATE/holders/RESOURCE         ... of an exclusive holder: a hard link
+ *   STATE/holders/RESOURCE.UUID    ... of one shared holder: a hard link
  *
  * RESOURCE is "MAJOR:MINOR-INODE-OFFSET" of the locked file, or
  * "block-MAJOR:MINOR-OFFSET" of a block device, in decimal.
@@ -23,17 +24,26 @@
 #include <sys/stat.h>
 
 typedef struct {
-    const char *uuid;     /* of the VM */
-    const char *name;     /* of the VM */
-    const char *host;     /* gethostname() */
-    const char *boot_id;  /* /proc/sys/kernel/random/boot_id */
-    const char *resource; /* as the holder named it */
-    const char *mode;     /* "exclusive", "shared" or "readonly" */
-    gint64 pid;           /* of the supervisor */
-    gint64 start_time;    /* of pid, clock ticks after boot: field 22 of
-                             /proc/PID/stat */
-    gint64 since;         /* seconds since the epoch */
+    const char *uuid;    /* of the VM */
+    const char *name;    /* of the VM */
+    const char *host;    /* gethostname() */
+    const char *boot_id; /* /proc/sys/kernel/random/boot_id */
+    gint64 pid;          /* of the supervisor */
+    gint64 start_time;   /* of pid, clock ticks after boot: field 22 of
+                            /proc/PID/stat */
+    gint64 since;        /* seconds since the epoch */
 } Record;
+
+/*
+ * record_lock_byte:
+ * @space: "vm", or "lease:" and a lockspace
+ * @key: the VM's uuid, or the lease's key
+ *
+ * Returns the byte of STATE/locks that stands for them: four times the first
+ * 60 bits (big endian) of SHA-256 over @space, a NUL and @key. The three
+ * bytes after it are reserved. A collision can only refuse.
+ */
+guint64 record_lock_byte(const char *space, const char *key);
 
 /* File name in STATE/holders for @offset of the file or device that @st
  * describes; newly allocated. */
@@ -43,6 +53,9 @@ char *record_resource(const struct stat *st, guint64 offset);
  * where it is missing. @error is for a warning: leases stand without. */
 gboolean record_write(const char *state_dir, const char *file,
                       const Record *record, GError **error);
+/* Makes the record @from known as @file too, in place of what was there. */
+gboolean record_link(const char *state_dir, const char *from, const char *file,
+                     GError **error);
 void record_remove(const char *state_dir, const char *file);
 
 /*
@@ -51,8 +64,8 @@ void record_remove(const char *state_dir, const char *file);
  * @shared: look for shared holders too
  *
  * Returns the record of a holder as an object ({"uuid","name","host","pid",
- * "since",...}, the caller owns it), one whose process lives if there is
- * one; NULL where nobody is known.
+ * "since",...} and "mode", the caller owns it), one whose process lives if
+ * there is one; NULL where nobody is known.
  */
 json_t *record_find(const char *state_dir, const char *resource,
                     gboolean shared);

@@ -3,7 +3,6 @@
 #include "child.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <grp.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -16,6 +15,7 @@
 #include "cgroup.h"
 #include "proc.h"
 #include "tree.h"
+#include "watch.h"
 
 /* What a child that could not run the command says before it ends. */
 typedef struct {
@@ -30,6 +30,7 @@ struct Child {
     Cgroup *cgroup;  /* of the child's own, or NULL */
     pid_t pid;       /* 0: none */
     int pidfd;
+    guint64 start_time; /* of pid, once somebody has asked for it */
     int barrier; /* our end; readable at EOF (exec worked) or a Failure */
     guint barrier_source;
     gboolean started;
@@ -144,9 +145,12 @@ gboolean child_park(Child *child, const ChildSpec *spec, GError **error)
     return TRUE;
 }
 
-/* Reads what the child said about exec, if it has. */
+/* Reads what the child said about exec, if it has. The end of the file means
+ * that exec has closed it; or that the child was killed before it came so
+ * far, which its flags tell as long as it is not reaped. */
 static void read_barrier(Child *child)
 {
+    ProcStat stat;
     ssize_t n;
 
     if (child->barrier < 0)
@@ -161,10 +165,11 @@ static void read_barrier(Child *child)
     child->barrier_source = 0;
     close(child->barrier);
     child->barrier = -1;
-    if (!child->has_failed) { /* otherwise it is told when it is reaped */
-        child->started = TRUE;
+    if (child->has_failed) /* told when it is reaped */
+        return;
+    child->started = !proc_stat(child->pid, &stat) || stat.executed;
+    if (child->started)
         child->events->started(child->opaque);
-    }
 }
 
 static gboolean on_barrier(gint fd, GIOCondition condition, gpointer data)
@@ -176,7 +181,7 @@ static gboolean on_barrier(gint fd, GIOCondition condition, gpointer data)
 void child_start(Child *child)
 {
     child->barrier_source =
-        g_unix_fd_add(child->barrier, G_IO_IN | G_IO_HUP, on_barrier, child);
+        watch_fd(child->barrier, G_IO_IN | G_IO_HUP, on_barrier, child);
     /* Fails where the child is dead already: then it will be reaped. */
     (void)!send(child->barrier, "", 1, MSG_NOSIGNAL);
 }
@@ -220,10 +225,10 @@ static void reaped(Child *child, const siginfo_t *info)
     int status = info->si_code == CLD_EXITED ? W_EXITCODE(info->si_status, 0)
                                              : W_EXITCODE(0, info->si_status);
 
-    read_barrier(child);
     close(child->pidfd);
     child->pidfd = -1;
     child->pid = 0;
+    child->start_time = 0;
     if (!child->has_failed)
         child->events->exited(child->opaque, pid, status);
 }
@@ -233,6 +238,8 @@ static gboolean look_after(Child *child, pid_t pid)
 {
     siginfo_t info = {0};
 
+    if (pid == child->pid)
+        read_barrier(child);
     if (waitid(P_PID, pid, &info, WEXITED | WSTOPPED | WNOHANG) < 0)
         return FALSE;
     if (info.si_pid == 0)
@@ -299,6 +306,15 @@ void child_reap(Child *child)
 pid_t child_pid(const Child *child)
 {
     return child->pid;
+}
+
+guint64 child_start_time(Child *child)
+{
+    ProcStat stat;
+
+    if (!child->start_time && proc_stat(child->pid, &stat))
+        child->start_time = stat.start_time;
+    return child->start_time;
 }
 
 int child_pidfd(const Child *child)

@@ -80,6 +80,8 @@ void child_reap(Child *child);
 
 /* 0 where there is none (any more). */
 pid_t child_pid(const Child *child);
+/* Clock ticks after boot (field 22 of /proc/PID/stat); 0: unknown. */
+guint64 child_start_time(Child *child);
 /* -1 where there is none; stays the child's room's. */
 int child_pidfd(const Child *child);
 gboolean child_is_started(const Child *child);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -88,23 +89,16 @@ static gboolean lock_memory(void)
 }
 
 /* Root keeps CAP_KILL: without it no signal, that of PR_SET_PDEATHSIG
- * included, reaches a child of another uid. */
+ * included, reaches a child of another uid. Who does not have it cannot keep
+ * it either. The bounding set is about exec, which the filter denies. */
 static gboolean drop_capabilities(void)
 {
-    capng_select_t set = CAPNG_SELECT_CAPS;
-    gboolean keep_kill;
-
-    if (capng_get_caps_process() < 0)
-        return FALSE;
-    if (capng_have_capabilities(CAPNG_SELECT_CAPS) == CAPNG_NONE)
+    capng_clear(CAPNG_SELECT_CAPS);
+    capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_KILL);
+    if (capng_apply(CAPNG_SELECT_CAPS) == 0)
         return TRUE;
-    if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
-        set = CAPNG_SELECT_ALL;
-    keep_kill = capng_have_capability(CAPNG_PERMITTED, CAP_KILL);
-    capng_clear(set);
-    if (keep_kill)
-        capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_KILL);
-    return capng_apply(set) == 0;
+    capng_clear(CAPNG_SELECT_CAPS);
+    return capng_apply(CAPNG_SELECT_CAPS) == 0;
 }
 
 static gboolean load_filter(void)
@@ -123,6 +117,7 @@ guint confine_apply(void)
 
     json_object_seed(0); /* reads /dev/urandom while it surely may */
     tzset();             /* and /etc/localtime */
+    malloc_trim(0);      /* starting took more than running will */
     done |= lower_oom_score() << CONFINE_OOM_SCORE;
     done |= lock_memory() << CONFINE_MEMORY_LOCKED;
 #ifndef SANITIZED /* its leak check wants to trace us */

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +12,7 @@
 
 #include "../libsupervise/qmp.h"
 #include "session.h"
+#include "watch.h"
 
 #define BACKLOG 32
 
@@ -177,7 +177,7 @@ Control *control_new(const ControlSpec *spec, GError **error)
     control->fd = fd;
     control->spare = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     control->sessions = g_ptr_array_new();
-    control->source = g_unix_fd_add(fd, G_IO_IN, on_connection, control);
+    control->source = watch_fd(fd, G_IO_IN, on_connection, control);
     return control;
 }
 

@@ -53,6 +53,7 @@ typedef struct {
     gboolean block;      /* a block device: device is its own number */
     dev_t device;        /* that locks are taken on */
     ino_t inode;
+    guint64 offset; /* of the locked byte */
     json_t *holder; /* who has it, after LEASE_BUSY; or NULL */
     gpointer data;  /* the driver's own */
 } DriverLease;

@@ -6,15 +6,16 @@
  * of the image itself, the byte that libvirt's virtlockd locks, so that both
  * exclude each other and every name of one image (symlink, hard link, bind
  * mount) is one lease. Exclusive is a write lock, shared and readonly are
- * read locks. A lease that names no path is a lock file in the state
- * directory. QEMU's own bytes, 100 to 299, are looked at and never locked.
+ * read locks. A VM, or a lease that names no path, is a byte of one file in
+ * the state directory. QEMU's own bytes, 100 to 299, are looked at and never
+ * locked.
  *
  * The description is ours alone (close-on-exec): the lock ends when we let
  * it go or die, whatever the child does.
  *
  * Should:  compare the path with the descriptor after locking: a file that
  *          was replaced in between is not the one others will lock.
- * Mustn't: unlink a lock file that it does not hold; wait for a lock.
+ * Mustn't: remove a file that others lock; wait for a lock.
  */
 #include "driver.h"
 
@@ -60,21 +61,22 @@ static const char *noun(const Resource *resource)
     return nouns[resource->kind];
 }
 
-/* Where the lock is: the image, or a lock file of our own. */
-static char *lock_path(const DriverContext *context, const Resource *resource)
+/* Where the lock is: in the image, or in a file of our own. Sets the byte. */
+static char *lock_path(const DriverContext *context, DriverLease *lease)
 {
-    if (resource->path)
-        return g_strdup(resource->path);
-    if (resource->kind == RESOURCE_VM)
-        return g_strdup_printf("%s/vms/%s.lock", context->state_dir,
-                               resource->name);
+    const Resource *resource = lease->resource;
+    g_autofree char *space = NULL;
 
-    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_checksum_update(sum, (const guchar *)resource->lockspace,
-                      strlen(resource->lockspace) + 1); /* with its NUL */
-    g_checksum_update(sum, (const guchar *)resource->key, -1);
-    return g_strdup_printf("%s/leases/%s.lock", context->state_dir,
-                           g_checksum_get_string(sum));
+    if (resource->path) {
+        lease->offset = resource->offset;
+        return g_strdup(resource->path);
+    }
+    space = resource->kind == RESOURCE_VM
+                ? g_strdup("vm")
+                : g_strconcat("lease:", resource->lockspace, NULL);
+    lease->offset = record_lock_byte(
+        space, resource->kind == RESOURCE_VM ? resource->name : resource->key);
+    return g_build_filename(context->state_dir, "locks", NULL);
 }
 
 static struct flock byte_range(int type, guint64 start, guint64 len)
@@ -95,7 +97,7 @@ static void identify(DriverLease *lease, const struct stat *st)
 static char *record_file(const DriverContext *context, const DriverLease *lease,
                          const struct stat *st)
 {
-    g_autofree char *resource = record_resource(st, lease->resource->offset);
+    g_autofree char *resource = record_resource(st, lease->offset);
 
     if (is_exclusive(lease))
         return g_steal_pointer(&resource);
@@ -106,9 +108,9 @@ static char *record_file(const DriverContext *context, const DriverLease *lease,
 static void set_busy(const DriverContext *context, DriverLease *lease, int fd,
                      const struct stat *st, GError **error)
 {
-    struct flock lock = byte_range(is_exclusive(lease) ? F_WRLCK : F_RDLCK,
-                                   lease->resource->offset, 1);
-    g_autofree char *resource = record_resource(st, lease->resource->offset);
+    struct flock lock =
+        byte_range(is_exclusive(lease) ? F_WRLCK : F_RDLCK, lease->offset, 1);
+    g_autofree char *resource = record_resource(st, lease->offset);
 
     if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_RDLCK)
         lock.l_type = F_WRLCK;
@@ -126,8 +128,8 @@ static gboolean lock_descriptor(const DriverContext *context,
                                 DriverLease *lease, int fd,
                                 const struct stat *st, GError **error)
 {
-    struct flock lock = byte_range(is_exclusive(lease) ? F_WRLCK : F_RDLCK,
-                                   lease->resource->offset, 1);
+    struct flock lock =
+        byte_range(is_exclusive(lease) ? F_WRLCK : F_RDLCK, lease->offset, 1);
 
     if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
         g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
@@ -149,14 +151,14 @@ static gboolean lock_descriptor(const DriverContext *context,
 static DriverAnswer hold(const DriverContext *context, DriverLease *lease,
                          int fd, const struct stat *st)
 {
-    Record record = *context->owner;
     g_autofree char *file = record_file(context, lease, st);
+    g_autofree char *owner = g_strconcat("vm-", context->owner->uuid, NULL);
+
     /* Without a record the lease stands just as well; only a message that
      * says "held by another process" is the poorer for it. */
-    record.resource = lease->resource->name;
-    record.mode = resource_mode_name(lease->resource->mode);
-    record.since = g_get_real_time() / G_USEC_PER_SEC;
-    record_write(context->state_dir, file, &record, NULL);
+    if (lease->resource->kind == RESOURCE_VM)
+        record_write(context->state_dir, owner, context->owner, NULL);
+    record_link(context->state_dir, owner, file, NULL);
 
     lease->fd = fd;
     lease->data = g_steal_pointer(&file);
@@ -164,30 +166,21 @@ static DriverAnswer hold(const DriverContext *context, DriverLease *lease,
     return DRIVER_DONE;
 }
 
-/* Lock files of our own are made on demand, and nobody else may open them:
- * who can read a file can lock it. */
+/* Our own file is made on demand, and nobody else may open it: who can read
+ * a file can lock it. It is never removed. */
 static int open_object(const char *path, const DriverLease *lease)
 {
     int flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    int fd;
 
     if (lease->resource->path)
         return open(path, flags | (is_exclusive(lease) ? O_RDWR : O_RDONLY));
-    flags |= O_RDWR | O_CREAT | O_NOFOLLOW;
-    fd = open(path, flags, 0600);
-    if (fd < 0 && errno == ENOENT) {
-        g_autofree char *directory = g_path_get_dirname(path);
-
-        if (g_mkdir_with_parents(directory, 0700) == 0)
-            fd = open(path, flags, 0600);
-    }
-    return fd;
+    return open(path, flags | O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 }
 
 static DriverAnswer acquire_path(const DriverContext *context,
                                  DriverLease *lease, GError **error)
 {
-    g_autofree char *path = lock_path(context, lease->resource);
+    g_autofree char *path = lock_path(context, lease);
 
     for (int i = 0; i < MAX_REPLACED; i++) {
         struct stat st, now;
@@ -258,6 +251,7 @@ static DriverAnswer acquire_passed(const DriverContext *context,
         set_errno(error, "cannot look at '%s'", lease->resource->name);
         return DRIVER_FAILED;
     }
+    lease->offset = lease->resource->offset;
     if (!check_passed(lease, &st, error))
         return DRIVER_FAILED;
     g_snprintf(self, sizeof self, "/proc/self/fd/%d", lease->fd);
@@ -284,17 +278,17 @@ static DriverAnswer file_release(gpointer driver, DriverLease *lease,
                                  GError **error)
 {
     const DriverContext *context = driver;
-    struct flock lock = byte_range(F_UNLCK, lease->resource->offset, 1);
+    struct flock lock = byte_range(F_UNLCK, lease->offset, 1);
 
     if (lease->data)
         record_remove(context->state_dir, lease->data);
+    if (lease->data && lease->resource->kind == RESOURCE_VM) {
+        g_autofree char *owner = g_strconcat("vm-", context->owner->uuid, NULL);
+        record_remove(context->state_dir, owner);
+    }
     g_clear_pointer(&lease->data, g_free);
     if (lease->fd < 0)
         return DRIVER_DONE;
-    if (!lease->resource->path && is_exclusive(lease)) {
-        g_autofree char *path = lock_path(context, lease->resource);
-        unlink(path); /* still locked: whoever waits finds it replaced */
-    }
     /* Said, not left to close(): a client may hold the same description. */
     fcntl(lease->fd, F_OFD_SETLK, &lock);
     close(lease->fd);

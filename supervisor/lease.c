@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "../libsupervise/qmp.h"
 
@@ -13,6 +14,8 @@ static void lease_free(gpointer data)
 {
     Lease *lease = data;
 
+    if (lease->d.fd >= 0)
+        close(lease->d.fd);
     g_clear_pointer(&lease->d.holder, json_decref);
     resource_free(lease->resource);
     g_free(lease);
@@ -56,7 +59,8 @@ static gint compare(gconstpointer a, gconstpointer b)
     return strcmp(x->resource->name, y->resource->name);
 }
 
-/* What the path stands for, and whether that can be leased at all. */
+/* What the path stands for, and whether that can be leased at all. Where a
+ * client passed it opened, that counts: we may not be able to go there. */
 static gboolean look_at(Lease *lease, GError **error)
 {
     struct stat st;
@@ -64,7 +68,8 @@ static gboolean look_at(Lease *lease, GError **error)
 
     if (!lease->resource->path)
         return TRUE;
-    if (stat(lease->resource->path, &st) < 0)
+    if (lease->d.fd >= 0 ? fstat(lease->d.fd, &st) < 0
+                         : stat(lease->resource->path, &st) < 0)
         reason = g_strerror(errno);
     else if (S_ISDIR(st.st_mode))
         reason = "it is a directory";
@@ -97,13 +102,14 @@ static gboolean same_object(const Lease *a, const Lease *b)
 }
 
 Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
-                       Resource *resource, GError **error)
+                       Resource *resource, int fd, GError **error)
 {
     Lease *lease = g_new0(Lease, 1);
 
     lease->resource = resource;
     lease->d.resource = resource;
-    lease->d.fd = -1;
+    lease->d.fd = fd;
+    lease->d.offset = resource->offset;
     lease->ops = ops;
     lease->driver = driver;
     if (!look_at(lease, error)) {
@@ -217,7 +223,7 @@ json_t *lease_to_json(const Lease *lease)
         json_object_set_new(out, "device", json_string(device));
         if (!lease->d.block)
             json_object_set_new(out, "inode", json_integer(lease->d.inode));
-        json_object_set_new(out, "offset", json_integer(resource->offset));
+        json_object_set_new(out, "offset", json_integer(lease->d.offset));
     }
     return out;
 }

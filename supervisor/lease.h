@@ -66,12 +66,14 @@ extern const DriverEvents lease_driver_events;
 /*
  * lease_table_add:
  * @resource: taken over, also on failure
+ * @fd: the opened object that a client passed, taken over, also on failure;
+ *   or -1
  *
  * Registers a lease. BAD_ARGUMENT where its path cannot be leased (missing,
  * a directory, ...) or names what another lease of the table stands for.
  */
 Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
-                       Resource *resource, GError **error);
+                       Resource *resource, int fd, GError **error);
 
 /* Acquires all of @set, or none. @wait: a busy lease is tried again, every
  * 20 ms with jitter, all dropped in between, until lease_table_release(). */
@@ -79,9 +81,8 @@ void lease_table_acquire(LeaseTable *table, LeaseSet set, gboolean wait);
 /* Releases all of @set; also ends a lease_table_acquire(). */
 void lease_table_release(LeaseTable *table, LeaseSet set);
 
-/* One lease while the child runs. @fd: the opened object that a client
- * passed, taken over, or -1. @reply is called exactly once. */
-void lease_acquire(LeaseTable *table, Lease *lease, int fd, LeaseReply reply,
+/* One lease while the child runs. @reply is called exactly once. */
+void lease_acquire(LeaseTable *table, Lease *lease, LeaseReply reply,
                    gpointer data);
 void lease_release(LeaseTable *table, Lease *lease, LeaseReply reply,
                    gpointer data);

@@ -2,8 +2,6 @@
 /* DOC: acquiring and releasing, see lease.h. */
 #include "lease_internal.h"
 
-#include <unistd.h>
-
 #include "../libsupervise/qmp.h"
 
 #define RETRY_MIN_MS 10
@@ -144,22 +142,19 @@ static void reply(LeaseTable *table, Lease *lease, const GError *error)
 
     lease->reply = NULL;
     if (lease->status == LEASE_WANTED) {
-        if (lease->d.fd >= 0)
-            close(lease->d.fd);
         g_ptr_array_remove(table->leases, lease);
         lease = NULL;
     }
     function(data, lease, error, holder);
 }
 
-void lease_acquire(LeaseTable *table, Lease *lease, int fd, LeaseReply answer,
+void lease_acquire(LeaseTable *table, Lease *lease, LeaseReply answer,
                    gpointer data)
 {
     g_autoptr(GError) error = NULL;
 
     lease->reply = answer;
     lease->reply_data = data;
-    lease->d.fd = fd;
     ask_acquire(lease, &error);
     if (lease->status != LEASE_PENDING)
         reply(table, lease, error);

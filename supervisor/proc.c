@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* PF_FORKNOEXEC in the flags of /proc/PID/stat. */
+#define FORKED_ONLY 0x40
+
 /* Reads a small file whole; returns its length, -1 where it cannot. */
 static ssize_t read_small(const char *path, char *buffer, size_t size)
 {
@@ -29,6 +32,7 @@ static ssize_t read_small(const char *path, char *buffer, size_t size)
 gboolean proc_stat(pid_t pid, ProcStat *stat)
 {
     char path[64], text[1024], *p;
+    unsigned int flags;
     int parent;
     unsigned long long start;
 
@@ -37,11 +41,12 @@ gboolean proc_stat(pid_t pid, ProcStat *stat)
         return FALSE;
     p = strrchr(text, ')'); /* the name may hold anything */
     if (!p || sscanf(p,
-                     ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u "
+                     ") %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u "
                      "%*d %*d %*d %*d %*d %*d %llu",
-                     &stat->state, &parent, &start) != 3)
+                     &stat->state, &parent, &flags, &start) != 4)
         return FALSE;
     stat->parent = parent;
+    stat->executed = !(flags & FORKED_ONLY);
     stat->start_time = start;
     return TRUE;
 }

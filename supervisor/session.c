@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../libsupervise/qmp.h"
+#include "watch.h"
 
 #define READ_SIZE 4096
 
@@ -114,8 +114,8 @@ static void watch(Session *session)
     if (session->source)
         g_source_remove(session->source);
     session->waiting_for = wanted;
-    session->source = g_unix_fd_add(session->fd, wanted | G_IO_HUP | G_IO_ERR,
-                                    on_ready, session);
+    session->source =
+        watch_fd(session->fd, wanted | G_IO_HUP | G_IO_ERR, on_ready, session);
 }
 
 static void send_bytes(Session *session, const char *line, gsize len)

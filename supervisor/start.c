@@ -5,7 +5,8 @@
  * start_prepare() looks at everything that can be wrong before anything is
  * made: names, descriptors, disks, then directories. What it makes is undone
  * by end_undo(), also where it fails halfway. start_child() keeps the order
- * that the safety of the child hangs on: park, then confine, then let it go.
+ * that the safety of the child hangs on: park it, and only then confine
+ * ourselves.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -153,11 +154,11 @@ static gboolean register_leases(Supervisor *s, GError **error)
     GPtrArray *resources = s->options->resources;
 
     if (!lease_table_add(s->leases, &driver_file, s->file_driver,
-                         resource_new_vm(s->options->uuid), error))
+                         resource_new_vm(s->options->uuid), -1, error))
         return FALSE;
     for (guint i = 0; i < resources->len; i++) {
         if (!lease_table_add(s->leases, s->ops, s->driver,
-                             resource_copy(g_ptr_array_index(resources, i)),
+                             resource_copy(g_ptr_array_index(resources, i)), -1,
                              error))
             return FALSE;
     }
@@ -256,9 +257,11 @@ gboolean start_child(Supervisor *s, GError **error)
     }
     if (!child_park(s->child, &spec, error))
         return FALSE;
+    /* Nothing irreversible before the fork; from here on it may overlap with
+     * the child's exec. */
+    child_start(s->child);
     confine_close_inherited();
     s->confined = confine_apply();
-    child_start(s->child);
     say_confinement(s);
     return TRUE;
 }

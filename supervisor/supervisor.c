@@ -2,7 +2,6 @@
 /* DOC: see supervisor.h. */
 #include "supervisor.h"
 
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "../libsupervise/qmp.h"
 #include "confine.h"
 #include "supervisor_internal.h"
+#include "watch.h"
 
 /* How often an unkillable child is spoken of. */
 #define SAY_MS 5000
@@ -313,8 +313,7 @@ static gboolean on_signals(gint fd, GIOCondition condition, gpointer data)
 /* Until the last lease is let go. */
 static void run(Supervisor *s)
 {
-    s->signal_source =
-        g_unix_fd_add(signals_fd(s->signals), G_IO_IN, on_signals, s);
+    s->signal_source = watch_fd(signals_fd(s->signals), G_IO_IN, on_signals, s);
     set_deadline(s);
     lease_table_acquire(s->leases, LEASE_SET_VM, s->options->wait);
     while (!s->finished)

@@ -55,6 +55,13 @@ static gboolean can_hotplug(Supervisor *s, GError **error)
     return FALSE;
 }
 
+static void give_up(Resource *resource, int fd)
+{
+    resource_free(resource);
+    if (fd >= 0)
+        close(fd);
+}
+
 void supervisor_acquire(Supervisor *s, Resource *resource, int fd,
                         LeaseReply reply, gpointer data)
 {
@@ -62,15 +69,14 @@ void supervisor_acquire(Supervisor *s, Resource *resource, int fd,
     Lease *lease = NULL;
 
     if (can_hotplug(s, &error))
-        lease = lease_table_add(s->leases, s->ops, s->driver, resource, &error);
+        lease =
+            lease_table_add(s->leases, s->ops, s->driver, resource, fd, &error);
     else
-        resource_free(resource);
+        give_up(resource, fd);
     if (lease) {
-        lease_acquire(s->leases, lease, fd, reply, data);
+        lease_acquire(s->leases, lease, reply, data);
         return;
     }
-    if (fd >= 0)
-        close(fd);
     reply(data, NULL, error, NULL);
 }
 
@@ -154,6 +160,8 @@ gboolean supervisor_shutdown(Supervisor *s, gint64 timeout_ms, GError **error)
         return FALSE;
     if (timeout_ms >= 0)
         s->stop_timeout_ms = timeout_ms;
+    if (!machine_has_child(s->state))
+        end_fail(s, 128 + SIGTERM, "shutdown by command");
     supervisor_step(s, MACHINE_EVENT_STOP, "shutdown by command");
     return TRUE;
 }
@@ -162,6 +170,8 @@ gboolean supervisor_quit(Supervisor *s, GError **error)
 {
     if (!may(s, MACHINE_EVENT_QUIT, error))
         return FALSE;
+    if (!machine_has_child(s->state))
+        end_fail(s, 128 + SIGKILL, "quit by command");
     supervisor_step(s, MACHINE_EVENT_QUIT, "quit by command");
     return TRUE;
 }

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "../libsupervise/qmp.h"
-#include "../libsupervise/record.h"
 
 #define ANY_STATE ((1u << MACHINE_N_STATES) - 1)
 #define NOT_GONE  (ANY_STATE & ~(1u << MACHINE_GONE))
@@ -35,7 +34,7 @@ static void query_status(Supervisor *supervisor, Request *request,
 static void query_child(Supervisor *supervisor, Request *request,
                         const json_t *arguments)
 {
-    const Child *child = supervisor_child(supervisor);
+    Child *child = supervisor_child(supervisor);
     pid_t pid = child_pid(child);
 
     if (!pid || !child_is_started(child)) {
@@ -47,7 +46,7 @@ static void query_child(Supervisor *supervisor, Request *request,
     }
     request_reply(request,
                   json_pack("{s:i, s:I}", "pid", pid, "start-time",
-                            (json_int_t)record_start_time(pid)),
+                            (json_int_t)child_start_time(child)),
                   child_pidfd(child));
 }
 
@@ -231,7 +230,7 @@ static void quit_verb(Supervisor *supervisor, Request *request,
     answer(request, supervisor_quit(supervisor, &error), error);
 }
 
-#define DISK_OR_LEASE                                                          \
+#define DISK_OR_LEASE(form)                                                    \
     {"disk", JSON_STRING, FALSE, "absolute path of a disk"},                   \
     {                                                                          \
         "lease", JSON_STRING, FALSE,                                           \
@@ -280,7 +279,7 @@ static const Verb table[] = {
      "What has a path comes as an open descriptor along with the command "
      "(SCM_RIGHTS): the client's right to open it decides.",
      "the lease, as in query-leases",
-     {DISK_OR_LEASE,
+     {DISK_OR_LEASE("LOCKSPACE:KEY[:PATH[:OFFSET]]"),
       {"mode", JSON_STRING, FALSE, "exclusive (default), shared, readonly"}}},
     {"lease-release",
      TRUE,
@@ -289,7 +288,8 @@ static const Verb table[] = {
      "Releases the lease of a disk that was unplugged. Refused while a "
      "process of the VM can be seen to have it open.",
      "nothing",
-     {DISK_OR_LEASE, {"force", JSON_TRUE, FALSE, "release it even so"}}},
+     {DISK_OR_LEASE("LOCKSPACE:KEY"),
+      {"force", JSON_TRUE, FALSE, "release it even so"}}},
     {"revoke",
      TRUE,
      NOT_GONE,
@@ -297,7 +297,8 @@ static const Verb table[] = {
      "Declares one lease, or the whole VM's, lost: the child is killed, the "
      "exit status is 124. The connection ends when the leases are free.",
      "nothing",
-     {DISK_OR_LEASE, {"reason", JSON_STRING, FALSE, "for log and status"}}},
+     {DISK_OR_LEASE("LOCKSPACE:KEY"),
+      {"reason", JSON_STRING, FALSE, "for log and status"}}},
     {"shutdown",
      TRUE,
      NOT_GONE,

@@ -42,8 +42,7 @@ class Bench:
         returns the process when ready has something to read."""
         if vm:
             argv = (self.supervisor, '--uuid', vm, '--disk', 'disk.raw',
-                    '--log-level', 'error',
-                    '--') + argv
+                    '--log-level', 'error', '--') + argv
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
                                    stdout=theirs, pass_fds=(theirs.fileno(),))
         theirs.close()

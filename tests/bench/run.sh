@@ -23,7 +23,8 @@ BUILD=$(readlink -f "${BUILD:?is not set: the directory of the build}")
 vls=$BUILD/virt-lock-supervisor
 tools=$BUILD/tests/bench
 json=()
-rounds=500 instances=1000 window=10 queries=20000 tiny=100 qemu=10
+supervisor= # the one that bench_rtt has started
+rounds=500 instances=1000 window=10 queries=20000 tiny=100 qemu=15
 
 die() {
     echo "bench: $*" >&2
@@ -94,7 +95,7 @@ measure_idle() {
 # are on one processor: a wake-up across two is another figure, and in a
 # virtual machine a larger one.
 bench_rtt() {
-    local uuid pid cpu status=0
+    local uuid cpu status=0
 
     cpu=$(taskset -cp $$ | grep -o '[0-9]*$')
     read -r uuid </proc/sys/kernel/random/uuid
@@ -102,13 +103,14 @@ bench_rtt() {
     mkfifo "$work/ready"
     taskset -c "$cpu" "$vls" --uuid "$uuid" --disk "$work/rtt.raw" \
         --log-level error -- "$tools/pause" >"$work/ready" &
-    pid=$!
+    supervisor=$!
     read -r -t 10 <"$work/ready" || die "the supervisor does not start"
     figures rtt taskset -c "$cpu" "$tools/rtt" query \
         "$VIRT_LOCK_RUN_DIR/$uuid.sock" "$queries"
     "$tools/rtt" revoke "$VIRT_LOCK_RUN_DIR/$uuid.sock" >/dev/null ||
         die "cannot revoke"
-    wait "$pid" || status=$?
+    wait "$supervisor" || status=$?
+    supervisor=
     [ "$status" -eq 124 ] || die "a revoked supervisor ended with $status"
 }
 
@@ -116,10 +118,19 @@ bench_death() {
     figures death "$here/death.py" "$BUILD" "$tiny" "$qemu"
 }
 
+cleanup() {
+    if [ -n "$supervisor" ]; then
+        kill -TERM "$supervisor" 2>/dev/null || true
+        wait "$supervisor" || true
+    fi
+    cd /
+    rm -rf "$work"
+}
+
 sections=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --quick) rounds=60 instances=100 window=2 queries=2000 tiny=20 qemu=3 ;;
+    --quick) rounds=60 instances=100 window=2 queries=2000 tiny=20 qemu=5 ;;
     --json)
         [ $# -gt 1 ] || die "--json needs the name of a file"
         json=(--json "$(realpath "$2")")
@@ -142,7 +153,7 @@ for program in "$vls" "$tools"/{spawnbench,pause,rtt} /usr/bin/flock \
 done
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/vls-bench.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 cd "$work"

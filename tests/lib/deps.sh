@@ -29,7 +29,7 @@ packages_of() {
     check)
         # perl has prove
         packages_of build
-        echo bats perl procps jq socat strace iproute2 python3 \
+        echo bats perl procps jq socat strace iproute2 python3 groff-base man-db \
             qemu-system-x86 qemu-utils ;;
     demo)
         packages_of build
@@ -48,7 +48,7 @@ packages_of() {
         echo libc6-dbg valgrind ;;
     coverage)
         packages_of check
-        echo gcovr lcov ;;
+        echo gcovr ;;
     all)
         for group in check demo bench lint fuzz valgrind coverage; do
             packages_of "$group"
@@ -128,8 +128,8 @@ fi
 # shellcheck disable=SC2086  # package names are words
 missing=$(not_installed $wanted | paste -sd ' ' -)
 if [ -z "$missing" ]; then
-    # shellcheck disable=SC2086
-    echo "deps: nothing missing for '$groups' ($(echo $wanted | wc -w) packages)"
+    count=$(echo "$wanted" | wc -w)
+    echo "deps: nothing missing for '$groups' ($count packages)"
     exit 0
 fi
 [ "$(id -u)" -eq 0 ] || become_root "$missing"

@@ -117,8 +117,8 @@ static void tear_down(Puppet *p, gconstpointer data)
 static Lease *add(Puppet *p, const char *text)
 {
     g_autoptr(GError) error = NULL;
-    Lease *lease = lease_table_add(p->table, &puppet_ops, p,
-                                   resource_parse_lease(text, NULL), &error);
+    Lease *lease = lease_table_add(
+        p->table, &puppet_ops, p, resource_parse_lease(text, NULL), -1, &error);
 
     g_assert_no_error(error);
     return lease;
@@ -136,7 +136,7 @@ static void all_in_order(Puppet *p, gconstpointer data)
     add(p, "a:1");
     add(p, "b:2");
     g_assert_nonnull(lease_table_add(p->table, &puppet_ops, p,
-                                     resource_new_vm("uuid"), NULL));
+                                     resource_new_vm("uuid"), -1, NULL));
     lease_table_acquire(p->table, LEASE_SET_VM, FALSE);
     expect(p->calls, "+uuid ");
     lease_table_acquire(p->table, LEASE_SET_OTHERS, FALSE);
@@ -250,10 +250,10 @@ static void one_more_and_one_less(Puppet *p, gconstpointer data)
 {
     Lease *lease = add(p, "a:1");
 
-    lease_acquire(p->table, lease, -1, note_reply, p);
+    lease_acquire(p->table, lease, note_reply, p);
     g_assert_cmpint(lease_status(lease), ==, LEASE_HELD);
     p->busy = (char *)"b:2";
-    lease_acquire(p->table, add(p, "b:2"), -1, note_reply, p);
+    lease_acquire(p->table, add(p, "b:2"), note_reply, p);
     expect(p->events, "reply(ok) reply(busy,gone) ");
     g_assert_cmpuint(lease_table_count(p->table), ==, 1);
     lease_release(p->table, lease, note_reply, p);
@@ -265,7 +265,7 @@ static void one_more_and_one_less(Puppet *p, gconstpointer data)
 static void end_while_one_more_is_pending(Puppet *p, gconstpointer data)
 {
     p->later = TRUE;
-    lease_acquire(p->table, add(p, "a:1"), -1, note_reply, p);
+    lease_acquire(p->table, add(p, "a:1"), note_reply, p);
     lease_table_release(p->table, LEASE_SET_OTHERS);
     expect(p->events, "");
     p->later = FALSE;
@@ -299,7 +299,7 @@ static void refused(Puppet *p, const char *path, const char *because)
 
     g_assert_null(lease_table_add(
         p->table, &puppet_ops, p,
-        resource_new_disk(path, RESOURCE_EXCLUSIVE, NULL), &error));
+        resource_new_disk(path, RESOURCE_EXCLUSIVE, NULL), -1, &error));
     g_assert_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT);
     g_assert_nonnull(strstr(error->message, because));
 }
@@ -313,7 +313,7 @@ static void what_cannot_be_leased(Puppet *p, gconstpointer data)
 
     g_assert_nonnull(lease_table_add(
         p->table, &puppet_ops, p,
-        resource_new_disk(file, RESOURCE_EXCLUSIVE, NULL), NULL));
+        resource_new_disk(file, RESOURCE_EXCLUSIVE, NULL), -1, NULL));
     g_assert_cmpint(link(file, link_name), ==, 0);
     g_assert_cmpint(symlink(file, symlink_name), ==, 0);
     refused(p, file, "given twice");

@@ -66,8 +66,6 @@ static Record our_record(const Fixture *f)
         .name = "web1",
         .host = f->host,
         .boot_id = f->boot_id,
-        .resource = "/vm/a \"b\"\n.qcow2",
-        .mode = "exclusive",
         .pid = getpid(),
         .start_time = record_start_time(getpid()),
         .since = 1000000000,
@@ -126,7 +124,6 @@ static void test_write(Fixture *f, gconstpointer unused)
     g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_A);
     g_assert_cmpstr(string_of(holder, "name"), ==, "web2");
     g_assert_cmpstr(string_of(holder, "host"), ==, f->host);
-    g_assert_cmpstr(string_of(holder, "resource"), ==, record.resource);
     g_assert_cmpstr(string_of(holder, "mode"), ==, "exclusive");
     g_assert_cmpint(integer_of(holder, "pid"), ==, getpid());
     g_assert_cmpint(integer_of(holder, "since"), ==, 1000000000);
@@ -136,6 +133,46 @@ static void test_write(Fixture *f, gconstpointer unused)
     g_assert_cmpuint(count_files(f->holders), ==, 0);
     g_assert_null(record_find(f->state, "r", TRUE));
     record_remove(f->state, "r");
+}
+
+static void test_link(Fixture *f, gconstpointer unused)
+{
+    Record record = our_record(f);
+    g_autoptr(json_t) alone = NULL;
+    g_autoptr(json_t) one_of = NULL;
+    g_autoptr(GError) error = NULL;
+
+    write_record(f, "vm-a", &record);
+    g_assert_true(record_link(f->state, "vm-a", "r", NULL));
+    g_assert_true(record_link(f->state, "vm-a", "s." UUID_A, NULL));
+    /* what an earlier holder left is replaced, also the same thing again */
+    record.uuid = UUID_B;
+    write_record(f, "vm-b", &record);
+    g_assert_true(record_link(f->state, "vm-b", "r", NULL));
+    g_assert_true(record_link(f->state, "vm-b", "r", NULL));
+    alone = record_find(f->state, "r", FALSE);
+    g_assert_cmpstr(string_of(alone, "uuid"), ==, UUID_B);
+    g_assert_cmpstr(string_of(alone, "mode"), ==, "exclusive");
+    one_of = record_find(f->state, "s", TRUE);
+    g_assert_cmpstr(string_of(one_of, "uuid"), ==, UUID_A);
+    g_assert_cmpstr(string_of(one_of, "mode"), ==, "shared");
+    g_assert_false(record_link(f->state, "vm-c", "r", &error));
+    g_assert_true(g_str_has_prefix(error->message, "cannot link '"));
+}
+
+static void test_lock_bytes(void)
+{
+    guint64 byte = record_lock_byte("vm", UUID_A);
+
+    /* part of the convention between versions and hosts: never change it */
+    g_assert_cmpuint(byte, ==, G_GUINT64_CONSTANT(2393986596264833912));
+    g_assert_cmpuint(byte % 4, ==, 0);
+    g_assert_cmpuint(record_lock_byte("vm", UUID_B), !=, byte);
+    g_assert_cmpuint(record_lock_byte("lease:vm", UUID_A), !=, byte);
+    g_assert_cmpuint(record_lock_byte("lease:a", "b"), !=,
+                     record_lock_byte("lease:", "ab"));
+    g_assert_cmpuint(record_lock_byte("lease:a", "b"), <=,
+                     (guint64)G_MAXINT64 - 3);
 }
 
 static void test_write_fails(Fixture *f, gconstpointer unused)
@@ -241,7 +278,6 @@ static void test_shared(Fixture *f, gconstpointer unused)
     Record record = our_record(f);
     g_autoptr(json_t) holder = NULL;
 
-    record.mode = "shared";
     write_record(f, "8:1-5-0." UUID_A, &record);
     record.uuid = UUID_B;
     write_record(f, "8:1-55-0." UUID_B, &record); /* another resource */
@@ -374,6 +410,7 @@ int main(int argc, char **argv)
 #define ADD(name, func)                                                        \
     g_test_add("/record/" name, Fixture, NULL, setup, func, teardown)
     ADD("write", test_write);
+    ADD("link", test_link);
     ADD("write-fails", test_write_fails);
     ADD("garbage", test_garbage);
     ADD("bad-values", test_bad_values);
@@ -384,5 +421,6 @@ int main(int argc, char **argv)
     g_test_add_func("/record/start-time", test_start_time);
     g_test_add_func("/record/describe", test_describe);
     g_test_add_func("/record/resource", test_resource);
+    g_test_add_func("/record/lock-bytes", test_lock_bytes);
     return g_test_run();
 }
