@@ -20,6 +20,7 @@ endif
 endif
 pkg_cflags := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 ifeq ($(LINK),static) # libc too: user names of --user then need the same glibc where it runs
+pkg_cflags += -DGLIB_IS_STATIC
 pkg_libs := -static-pie $(shell pkg-config --static --libs $(PKGS) 2>/dev/null)
 else
 pkg_libs := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -67,7 +68,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common)
 $(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common)
 	$(LINKEXE) $(FUZZER)
 
-# Stand-ins and measuring tools: static, and none of our code in them.
+# Stand-ins and measuring tools: static, none of our code in them.
 $(testbin) $(benchbin): $(BUILD)/%: %.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -static -o $@ $<

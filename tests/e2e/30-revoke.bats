@@ -266,15 +266,14 @@ END
 
 @test "nobody gets the disk while a single writer of the tree is left" {
     writer web1 --json-status-fd 7 -- --fork-writer 1 --exit 3 7>status.json
-    wait_until gone "$CHILD"
+    wait_until vm_child "$U" "$(recorded_writer)"
+    gone "$CHILD"
     vm_state "$U" RUNNING
     refute "$TAKER" --try disk
     run_supervisor --disk disk -- true
     same "exit status of another" 123 "$status"
-    lockctl child web1
-    same "the one that lives on" "$(recorded_writer)" "$output"
     line_up
-    kill -KILL "$output"
+    kill -KILL "$(recorded_writer)"
     nobody_wrote_later
     ended "$SUP"
     same "exit status" 137 "$STATUS"
@@ -320,7 +319,8 @@ recorded_writer() {
 
 @test "a child that daemonizes stays supervised, and child names the daemon" {
     writer web1 -- --daemonize
-    wait_until gone "$CHILD"
+    wait_until vm_child "$U" "$(<web1.ready)"
+    gone "$CHILD"
     lockctl child web1
     same "daemon" "$(<web1.ready)" "$output"
     same "state" RUNNING "$(qmp "$U" query-status | jq -r .state)"
@@ -330,7 +330,7 @@ recorded_writer() {
 
 @test "the status of a daemonized child's supervisor is the daemon's" {
     writer web1 -- --daemonize --on-term 9
-    wait_until gone "$CHILD"
+    wait_until vm_child "$U" "$(<web1.ready)"
     kill "$(<web1.ready)"
     ended "$SUP"
     same "exit status" 9 "$STATUS"
@@ -338,7 +338,7 @@ recorded_writer() {
 
 @test "TERM reaches the daemon" {
     writer web1 -- --daemonize --on-term 9
-    wait_until gone "$CHILD"
+    wait_until vm_child "$U" "$(<web1.ready)"
     kill "$SUP"
     ended "$SUP"
     same "exit status" 9 "$STATUS"
@@ -346,7 +346,7 @@ recorded_writer() {
 
 @test "revoke reaches the daemon" {
     writer web1 -- --daemonize --ignore-term
-    wait_until gone "$CHILD"
+    wait_until vm_child "$U" "$(<web1.ready)"
     line_up
     lockctl revoke web1
     nobody_wrote_later
@@ -394,6 +394,7 @@ freeze() {
     freeze "$CHILD"
     line_up
     kill -TERM "$SUP"
+    wait_until vm_state "$U" STOPPING
     kill -TERM "$SUP"
     wait_until vm_state "$U" KILLING
     kill -TERM "$SUP"

@@ -130,11 +130,10 @@ running() {
 
 @test "QEMU that daemonizes stays supervised and is revoked" {
     web1 -- -daemonize -pidfile "$T/qemu.pid"
-    wait_until gone "$CHILD"
     wait_until test -s qemu.pid
     record "$(<qemu.pid)"
-    lockctl child web1
-    same "child" "$(<qemu.pid)" "$output"
+    wait_until vm_child "$U" "$(<qemu.pid)"
+    gone "$CHILD"
     wait_until in_qemu query-status
     run_supervisor --disk web1.qcow2 -- true
     same "a second start" 123 "$status"
@@ -147,9 +146,9 @@ running() {
 
 @test "a daemonized QEMU that quits ends its supervisor with 0" {
     web1 -- -daemonize -pidfile "$T/qemu.pid"
-    wait_until gone "$CHILD"
     wait_until test -s qemu.pid
     record "$(<qemu.pid)"
+    wait_until vm_child "$U" "$(<qemu.pid)"
     wait_until in_qemu query-status
     in_qemu quit
     ended "$SUP"

@@ -199,8 +199,7 @@ user_supervisor() {
     echo FROZEN >"$group/freezer.state"
     wait_until has_line "$group/freezer.state" FROZEN
     wchan=$(cat "/proc/$CHILD/wchan")
-    kill -TERM "$SUP"
-    kill -TERM "$SUP"
+    spawn quit "$LOCKCTL" --run-dir "$RUN" --timeout 60 quit web1
     wait_until -t 8 has_line "$T/web1.err" "process $CHILD is in state D"
     if [ "$wchan" != 0 ]; then
         has_line "$T/web1.err" "state D.*$wchan"

@@ -361,6 +361,11 @@ vm_state() {
     [ "$(qmp "$1" query-status 2>/dev/null | jq -r .state)" = "$2" ]
 }
 
+# vm_child UUID PID: TRUE where the supervisor says so
+vm_child() {
+    [ "$(qmp "$1" query-child 2>/dev/null | jq .pid)" = "$2" ]
+}
+
 # The last moment (CLOCK_MONOTONIC, ns) at which any writer stamped FILE $1.
 last_stamp() {
     od -An -v -tu8 -w16 "$1" | sort -n | awk 'END { print $1 }'
