@@ -226,13 +226,24 @@ static json_t *read_record(const char *directory, const char *file,
     return holder;
 }
 
-/* Looks at one more record: a living holder replaces one that may be stale.
- * Returns TRUE when there is nothing better to find. */
+/* TRUE where the holder was on this host, and is known to be gone. */
+static gboolean is_stale(const json_t *holder)
+{
+    char here[256] = "";
+
+    return gethostname(here, sizeof(here) - 1) == 0 &&
+           g_strcmp0(string_of(holder, "host"), here) == 0 &&
+           !record_alive(holder);
+}
+
+/* Looks at one more record: one that is stale is nobody's, one of a process
+ * that is known to live is better than one of another host. Takes
+ * @candidate; returns TRUE when there is nothing better to find. */
 static gboolean consider(json_t **best, json_t *candidate)
 {
     gboolean alive = candidate && record_alive(candidate);
 
-    if (candidate && (alive || !*best)) {
+    if (candidate && (alive || (!*best && !is_stale(candidate)))) {
         json_decref(*best);
         *best = candidate;
     } else {

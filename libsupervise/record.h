@@ -65,7 +65,8 @@ void record_remove(const char *state_dir, const char *file);
  *
  * Returns the record of a holder as an object ({"uuid","name","host","pid",
  * "since",...} and "mode", the caller owns it), one whose process lives if
- * there is one; NULL where nobody is known.
+ * there is one; NULL where nobody is known. Records of this
+ * host's dead are passed over.
  */
 json_t *record_find(const char *state_dir, const char *resource,
                     gboolean shared);

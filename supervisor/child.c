@@ -344,22 +344,32 @@ typedef struct {
     dev_t device;
     ino_t inode;
     pid_t found;
+    gboolean sure;
 } Wanted;
 
 static gboolean has_open(pid_t pid, int pidfd, gpointer data)
 {
     Wanted *wanted = data;
 
-    if (proc_has_open(pid, wanted->block, wanted->device, wanted->inode))
+    switch (proc_has_open(pid, wanted->block, wanted->device, wanted->inode)) {
+    case PROC_OPEN:
         wanted->found = pid;
+        break;
+    case PROC_UNREADABLE:
+        wanted->sure = FALSE;
+        break;
+    case PROC_NOT_OPEN:
+        break;
+    }
     return wanted->found != 0;
 }
 
 pid_t child_find_open(const Child *child, gboolean block, dev_t device,
-                      ino_t inode)
+                      ino_t inode, gboolean *sure)
 {
-    Wanted wanted = {block, device, inode, 0};
+    Wanted wanted = {block, device, inode, 0, TRUE};
 
     tree_walk(child->foreign, has_open, &wanted);
+    *sure = wanted.sure;
     return wanted.found;
 }

@@ -88,8 +88,9 @@ gboolean child_is_started(const Child *child);
 
 /* "process 4711 is in state D (fuse_direct_IO)", newly allocated. */
 char *child_describe(const Child *child);
-/* A process of the tree that has the file open (see proc.h), or 0. */
+/* A process of the tree that has the file open (see proc.h), or 0. @sure is
+ * set to FALSE where one of them did not let us look. */
 pid_t child_find_open(const Child *child, gboolean block, dev_t device,
-                      ino_t inode);
+                      ino_t inode, gboolean *sure);
 
 #endif

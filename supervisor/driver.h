@@ -88,9 +88,12 @@ typedef struct {
                             GError **error);
     DriverAnswer (*release)(gpointer driver, DriverLease *lease,
                             GError **error);
-    /* TRUE where someone still has the object of an exclusive lease open
-     * for use; NULL: the driver cannot tell. */
-    gboolean (*in_use)(gpointer driver, const DriverLease *lease);
+    /* TRUE where someone seems to have the object of an exclusive lease
+     * open; NULL: the driver cannot tell. @sure: the descriptors of all the
+     * child's processes were looked at, so only traces count that are the
+     * VMM's for sure; else any other process with the object open counts. */
+    gboolean (*in_use)(gpointer driver, const DriverLease *lease,
+                       gboolean sure);
     /* Hand-over; NULL without DRIVER_MIGRATE. */
     DriverAnswer (*offer)(gpointer driver, DriverLease *lease, GError **error);
     DriverAnswer (*claim)(gpointer driver, DriverLease *lease, GError **error);

@@ -298,12 +298,31 @@ static DriverAnswer file_release(gpointer driver, DriverLease *lease,
 
 /* QEMU locks bytes 100.. (what it does) and 200.. (what it forbids others)
  * in every image that it has open, unless locking=off. */
-static gboolean file_in_use(gpointer driver, const DriverLease *lease)
+static gboolean qemu_has_locked(const DriverLease *lease)
 {
     struct flock lock = byte_range(F_WRLCK, RESOURCE_QEMU_FIRST,
                                    RESOURCE_QEMU_END - RESOURCE_QEMU_FIRST);
 
     return fcntl(lease->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* A write lease (F_SETLEASE, not to be confused with ours) is only given to
+ * the one who has the file open, mapped or not, and nobody else does. The
+ * file must be a regular one and ours; otherwise the kernel does not say. */
+static gboolean others_have_open(const DriverLease *lease)
+{
+    if (fcntl(lease->fd, F_SETLEASE, F_WRLCK) < 0)
+        return errno == EAGAIN;
+    fcntl(lease->fd, F_SETLEASE, F_UNLCK);
+    return FALSE;
+}
+
+static gboolean file_in_use(gpointer driver, const DriverLease *lease,
+                            gboolean sure)
+{
+    if (lease->resource->kind != RESOURCE_DISK)
+        return FALSE; /* nobody writes into a lock file */
+    return qemu_has_locked(lease) || (!sure && others_have_open(lease));
 }
 
 const DriverOps driver_file = {

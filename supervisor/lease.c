@@ -185,9 +185,10 @@ guint lease_driver_flags(const Lease *lease)
     return lease->ops->flags;
 }
 
-gboolean lease_in_use(const Lease *lease)
+gboolean lease_in_use(const Lease *lease, gboolean sure)
 {
-    return lease->ops->in_use && lease->ops->in_use(lease->driver, &lease->d);
+    return lease->ops->in_use &&
+           lease->ops->in_use(lease->driver, &lease->d, sure);
 }
 
 gboolean lease_identity(const Lease *lease, gboolean *block, dev_t *device,

@@ -98,8 +98,9 @@ guint lease_table_count(LeaseTable *table);
 const Resource *lease_resource(const Lease *lease);
 LeaseStatus lease_status(const Lease *lease);
 guint lease_driver_flags(const Lease *lease);
-/* TRUE where the driver knows that somebody still uses the object. */
-gboolean lease_in_use(const Lease *lease);
+/* TRUE where the driver sees that somebody still uses the object. @sure: see
+ * driver.h. */
+gboolean lease_in_use(const Lease *lease, gboolean sure);
 /* FALSE where the object is not known by device and inode. */
 gboolean lease_identity(const Lease *lease, gboolean *block, dev_t *device,
                         ino_t *inode);

@@ -5,10 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* PF_FORKNOEXEC in the flags of /proc/PID/stat. */
@@ -111,10 +113,19 @@ char *proc_wchan(pid_t pid)
     return g_strdup(text);
 }
 
-gboolean proc_has_open(pid_t pid, gboolean block, dev_t device, ino_t inode)
+static gboolean is_object(const struct stat *st, gboolean block, dev_t device,
+                          ino_t inode)
+{
+    if (block)
+        return S_ISBLK(st->st_mode) && st->st_rdev == device;
+    return S_ISREG(st->st_mode) && st->st_dev == device && st->st_ino == inode;
+}
+
+static ProcOpen has_descriptor(pid_t pid, gboolean block, dev_t device,
+                               ino_t inode)
 {
     char path[64];
-    gboolean found = FALSE;
+    ProcOpen found = PROC_NOT_OPEN;
     struct dirent *entry;
     struct stat st;
     DIR *dir;
@@ -122,16 +133,47 @@ gboolean proc_has_open(pid_t pid, gboolean block, dev_t device, ino_t inode)
     g_snprintf(path, sizeof path, "/proc/%d/fd", pid);
     dir = opendir(path);
     if (!dir)
-        return FALSE;
-    while (!found && (entry = readdir(dir))) {
-        if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
+        return errno == ENOENT ? PROC_NOT_OPEN : PROC_UNREADABLE;
+    while (found != PROC_OPEN && (entry = readdir(dir))) {
+        if (!g_ascii_isdigit(entry->d_name[0]))
             continue;
-        if (block)
-            found = S_ISBLK(st.st_mode) && st.st_rdev == device;
-        else
-            found = S_ISREG(st.st_mode) && st.st_dev == device &&
-                    st.st_ino == inode;
+        if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0)
+            found = is_object(&st, block, device, inode) ? PROC_OPEN : found;
+        else if (errno == EACCES || errno == EPERM)
+            found = PROC_UNREADABLE;
     }
     closedir(dir);
+    return found;
+}
+
+/* A file that is mapped may be written without a descriptor. */
+static ProcOpen has_mapping(pid_t pid, dev_t device, ino_t inode)
+{
+    char path[64], line[PATH_MAX + 128];
+    ProcOpen found = PROC_NOT_OPEN;
+    unsigned int major_number, minor_number;
+    unsigned long long number;
+    FILE *file;
+
+    g_snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    file = fopen(path, "re");
+    if (!file)
+        return errno == ENOENT ? PROC_NOT_OPEN : PROC_UNREADABLE;
+    while (found != PROC_OPEN && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number,
+                   &number) == 3 &&
+            makedev(major_number, minor_number) == device && number == inode)
+            found = PROC_OPEN;
+    }
+    fclose(file);
+    return found;
+}
+
+ProcOpen proc_has_open(pid_t pid, gboolean block, dev_t device, ino_t inode)
+{
+    ProcOpen found = has_descriptor(pid, block, device, inode);
+
+    if (found == PROC_NOT_OPEN && !block)
+        found = has_mapping(pid, device, inode);
     return found;
 }

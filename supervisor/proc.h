@@ -29,8 +29,13 @@ gboolean proc_children(pid_t pid, GArray *pids);
  * cannot be read. */
 char *proc_wchan(pid_t pid);
 
-/* TRUE where a descriptor of @pid is open on the file (or, with @block, the
- * device); FALSE also where that cannot be read. */
-gboolean proc_has_open(pid_t pid, gboolean block, dev_t device, ino_t inode);
+typedef enum {
+    PROC_NOT_OPEN,
+    PROC_OPEN,
+    PROC_UNREADABLE, /* that process does not let us look */
+} ProcOpen;
+
+/* Whether @pid has the file (or, with @block, the device) open or mapped. */
+ProcOpen proc_has_open(pid_t pid, gboolean block, dev_t device, ino_t inode);
 
 #endif

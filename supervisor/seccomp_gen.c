@@ -75,6 +75,8 @@ static const char *const allowed[] = {
     "ftruncate",
     "unlink",
     "unlinkat",
+    "link",
+    "linkat",
     "rename",
     "renameat",
     "renameat2",

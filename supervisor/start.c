@@ -93,6 +93,7 @@ static void know_ourselves(Supervisor *s)
         close(fd);
     }
     fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    s->session_leader = getsid(0) == getpid();
     s->job_control = fd >= 0;
     if (fd >= 0)
         close(fd);

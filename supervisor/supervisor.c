@@ -283,6 +283,13 @@ static void stop_by_signal(Supervisor *s, int sig)
     supervisor_step(s, MACHINE_EVENT_STOP, reason);
 }
 
+/* The terminal signals the whole foreground process group, the child
+ * included; but of its hanging up it tells the session leader alone. */
+static gboolean child_has_it(const Supervisor *s, int sig, gboolean typed)
+{
+    return typed && !(sig == SIGHUP && s->session_leader);
+}
+
 static void on_signal(Supervisor *s, int sig, gboolean typed)
 {
     gboolean child = machine_has_child(s->state);
@@ -291,7 +298,7 @@ static void on_signal(Supervisor *s, int sig, gboolean typed)
         child_reap(s->child);
     else if (sig == SIGTERM)
         stop_by_signal(s, sig);
-    else if (child && sig != SIGTSTP && !typed)
+    else if (child && sig != SIGTSTP && !child_has_it(s, sig, typed))
         child_signal(s->child, sig);
     else if (!child && (sig == SIGINT || sig == SIGHUP || sig == SIGQUIT))
         stop_by_signal(s, sig);

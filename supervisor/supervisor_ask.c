@@ -87,17 +87,18 @@ static gboolean check_unused(Supervisor *s, const Lease *lease, GError **error)
     gboolean block;
     dev_t device;
     ino_t inode;
+    gboolean sure = TRUE;
     pid_t pid = 0;
 
     if (lease_identity(lease, &block, &device, &inode))
-        pid = child_find_open(s->child, block, device, inode);
+        pid = child_find_open(s->child, block, device, inode, &sure);
     if (pid)
         g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
                     "cannot release '%s': still open by pid %d", name, pid);
     else if (lease_resource(lease)->mode == RESOURCE_EXCLUSIVE &&
-             lease_in_use(lease))
+             lease_in_use(lease, sure))
         g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
-                    "cannot release '%s': a QEMU still has it locked", name);
+                    "cannot release '%s': still open by some process", name);
     else
         return TRUE;
     return FALSE;

@@ -46,6 +46,7 @@ struct Supervisor {
     guint confined; /* mask of 1 << ConfineStep */
     mode_t old_umask;
     gboolean job_control; /* there is a controlling terminal */
+    gboolean session_leader;
 
     MachineState state;
     char *reason;              /* of the state */

@@ -52,6 +52,12 @@ nobody_wrote_later() {
     wait_until gone "$LINE"
 }
 
+# nothing_runs REGEX: no such command line; a child that waits to be executed
+# still has the supervisor's.
+nothing_runs() {
+    ! pgrep -f -- "$1" >/dev/null
+}
+
 # --- revoke, shutdown, quit ------------------------------------------------
 
 @test "revoke kills the child, ends with 124 and says why" {
@@ -311,7 +317,7 @@ recorded_writer() {
     ended "$SUP"
     same "exit status" 124 "$STATUS"
     wait_until test -s granted
-    same "still there" "" "$(pgrep -f "$T/relay" || :)"
+    nothing_runs "$T/relay"
     rm go
 }
 
@@ -516,6 +522,40 @@ freeze() {
     kill -KILL "$SUP"
     wait_until -t 2 gone "$CHILD"
     wait_until "$TAKER" --try disk
+}
+
+# one_life STRACE OPTION...: a supervisor starts, runs, and is told to quit, if
+# it gets that far; its exit status is in $STATUS.
+one_life() {
+    rm -f ready
+    spawn life strace -qq -o trace "$@" \
+        "$SUPERVISOR" --name web1 --uuid "$U" --disk disk -- \
+        "$FAKEVMM" --ready "$T/ready"
+    local life=$PID
+    wait_until ready_or_gone "$life"
+    gone "$life" || qmp "$U" quit >answer 2>&1 || :
+    ended "$life"
+}
+
+ready_or_gone() {
+    gone "$1" || [ -s ready ]
+}
+
+@test "SIGKILL at any moment of its life leaves no child and no lease" {
+    requires strace
+    one_life
+    same "exit status" 137 "$STATUS"
+    # Every seventh of its system calls, as "NAME HOW-MANY-TH-OF-THAT-NAME".
+    awk -F'(' -v first=$((RANDOM % 7)) '/^[a-z0-9_]+\(/ {
+        n[$1]++; if (NR % 7 == first) print $1, n[$1] }' trace >moments
+    [ "$(wc -l <moments)" -gt 30 ] || fail "only $(wc -l <moments) moments"
+    while read -r call number; do
+        one_life -e "inject=$call:signal=KILL:when=$number"
+        same "exit status of $call $number" 137 "$STATUS"
+        wait_until "$TAKER" --try disk
+        wait_until nothing_runs "$T/ready"
+    done <moments
+    writer web1 --
 }
 
 # --- control groups --------------------------------------------------------

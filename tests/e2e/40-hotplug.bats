@@ -236,9 +236,10 @@ still_fine() {
 import os, sys
 from qmp import QMP
 client = QMP(sys.argv[1])
-file = os.open(sys.argv[2], os.O_RDWR)
 for _ in range(200):
+    file = os.open(sys.argv[2], os.O_RDWR)
     client.command("lease-acquire", {"disk": sys.argv[2]}, [file])
+    os.close(file)
     client.command("lease-release", {"disk": sys.argv[2]})
 END
     wait_until has_fds "$SUP" "$before"

@@ -256,11 +256,32 @@ has_open() {
     done
 }
 
+@test "leases are taken in one order, whatever the order of their names" {
+    requires strace
+    # Inode numbers need not follow the order of creation.
+    mapfile -t disks < <(stat -c '%i %n' a b c | sort -n | cut -d' ' -f2)
+    for names in "0 1 2" "2 1 0" "1 2 0"; do
+        read -ra order <<<"$names"
+        strace -qq -o trace -y -e trace=fcntl "$SUPERVISOR" \
+            --disk "${disks[order[0]]}" --disk "${disks[order[1]]}" \
+            --disk "${disks[order[2]]}" -- true
+        same "order of locking" "${disks[*]}" "$(grep OFD_SETLK trace |
+            grep -v F_UNLCK | sed -n "s|.*<$T/\([abc]\)>.*|\1|p" | uniq |
+            paste -sd' ')"
+    done
+}
+
 @test "two that race for the same disks in opposite order never both run" {
+    local forth=() back=()
+    make_disk disk{1..16}
+    for name in disk{1..16}; do
+        forth+=(--disk "$name")
+        back=(--disk "$name" "${back[@]}")
+    done
     run_program "$RACE" 200 \
-        "$SUPERVISOR" --uuid "$(uuid 1)" --disk a --disk b --disk c -- \
+        "$SUPERVISOR" --uuid "$(uuid 1)" "${forth[@]}" -- \
         "$FAKEVMM" --exclusive "$T/one" --until-eof 9 ::: \
-        "$SUPERVISOR" --uuid "$(uuid 2)" --disk c --disk b --disk a -- \
+        "$SUPERVISOR" --uuid "$(uuid 2)" "${back[@]}" -- \
         "$FAKEVMM" --exclusive "$T/one" --until-eof 9
     same "exit status ($stderr)" 0 "$status"
     # Taken in one order, whatever the names' order: somebody always wins.
