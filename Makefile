@@ -9,7 +9,6 @@ BUILD   ?= build
 LINK    ?= shared
 CFLAGS  ?= -O2 -g
 JOBS    ?= $(shell nproc)
-
 # Only `deps`, and what calls it, installs packages; `all` and `install` say what is missing.
 PKGS = glib-2.0 jansson libcap-ng
 ifneq ($(filter-out %check clean help deps demo bench lint fuzz dist uninstall,$(or $(MAKECMDGOALS),all)),)
@@ -79,7 +78,6 @@ $(BUILD)/seccomp_gen: supervisor/seccomp_gen.c
 $(BUILD)/seccomp_filter.h: $(BUILD)/seccomp_gen
 	$< > $@
 $(BUILD)/supervisor/confine.o: $(BUILD)/seccomp_filter.h
-
 $(BUILD)/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CPPFLAGS) $(if $(SANITIZE),-DSANITIZED) $(HARDEN) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

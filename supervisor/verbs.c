@@ -17,7 +17,7 @@ static const char *string_of(const json_t *arguments, const char *name)
 }
 
 /* Answers a command that returns nothing. */
-static void answer(Request *request, gboolean done, GError *error)
+static void answer(Request *request, gboolean done, const GError *error)
 {
     if (done)
         request_reply(request, json_object(), -1);
@@ -172,10 +172,7 @@ static Lease *find_lease(Supervisor *supervisor, const json_t *arguments,
 static void released(gpointer data, Lease *lease, const GError *error,
                      json_t *holder)
 {
-    if (error)
-        request_fail(data, error, NULL);
-    else
-        request_reply(data, json_object(), -1);
+    answer(data, !error, error);
 }
 
 static void lease_release_verb(Supervisor *supervisor, Request *request,
