@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
+#include "qmp.h"
 #include "record.h"
 #include "tap.h"
 
