@@ -3,22 +3,22 @@
 #include "confine.h"
 
 #include <cap-ng.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "seccomp_filter.h" /* generated */
 
 /* More stack than we ever use. Once locked it may not be allowed to grow. */
 #define STACK_RESERVE (256 * 1024)
+
+/* See confine_close_inherited(). */
+#define GAP_MAX 128
 
 const char *confine_name(ConfineStep step)
 {
@@ -41,21 +41,25 @@ void confine_take_stdio(void)
         close(fd);
 }
 
+/*
+ * Descriptors are given out lowest first, so below each of ours every number
+ * was in use when we got it. We never have GAP_MAX short-lived ones at a time:
+ * after a gap that wide none is ours, and all may be closed unseen. (Listing
+ * /proc/self/fd would take longer than all the rest.)
+ */
 void confine_close_inherited(void)
 {
-    DIR *dir = opendir("/proc/self/fd");
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    struct dirent *entry;
+    int gap = 0, fd;
 
-    while (dir && (entry = readdir(dir))) {
-        int fd = atoi(entry->d_name);
+    for (fd = 3; gap < GAP_MAX; fd++) {
+        int flags = fcntl(fd, F_GETFD);
 
-        if (fd > 2 && fd != dirfd(dir) &&
-            fcntl(fd, F_GETFD) == 0) /* neither flag nor error */
+        if (flags == 0) /* open, and not close-on-exec */
             close(fd);
+        gap = flags < 0 ? gap + 1 : 0;
     }
-    if (dir)
-        closedir(dir);
+    close_range(fd, ~0U, 0);
     if (null >= 0) {
         dup2(null, STDIN_FILENO);
         dup2(null, STDOUT_FILENO);
@@ -116,7 +120,6 @@ guint confine_apply(void)
     guint done = 0;
 
     json_object_seed(0); /* reads /dev/urandom while it surely may */
-    tzset();             /* and /etc/localtime */
     malloc_trim(0);      /* starting took more than running will */
     done |= lower_oom_score() << CONFINE_OOM_SCORE;
     done |= lock_memory() << CONFINE_MEMORY_LOCKED;
