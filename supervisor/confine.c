@@ -123,9 +123,7 @@ guint confine_apply(void)
     malloc_trim(0);      /* starting took more than running will */
     done |= lower_oom_score() << CONFINE_OOM_SCORE;
     done |= lock_memory() << CONFINE_MEMORY_LOCKED;
-#ifndef SANITIZED /* its leak check wants to trace us */
     done |= (prctl(PR_SET_DUMPABLE, 0) == 0) << CONFINE_UNDUMPABLE;
-#endif
     done |= drop_capabilities() << CONFINE_CAPABILITIES;
     done |= (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
             << CONFINE_NO_NEW_PRIVS;
