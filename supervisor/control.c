@@ -44,6 +44,7 @@ static gboolean somebody_answers(const struct sockaddr_un *address)
 static int bind_socket(const ControlSpec *spec, GError **error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    gboolean bound;
     mode_t mask;
     int fd, rc;
 
@@ -60,7 +61,8 @@ static int bind_socket(const ControlSpec *spec, GError **error)
         rc = bind(fd, (struct sockaddr *)&address, sizeof address);
     }
     umask(mask);
-    if (rc == 0 && spec->has_group)
+    bound = rc == 0;
+    if (bound && spec->has_group)
         rc = chown(spec->path, -1, spec->group) < 0 ||
                      chmod(spec->path, 0660) < 0
                  ? -1
@@ -70,6 +72,8 @@ static int bind_socket(const ControlSpec *spec, GError **error)
     if (rc == 0)
         return fd;
     set_errno(error, "cannot listen on '%s'", spec->path);
+    if (bound)
+        unlink(spec->path);
     close(fd);
     return -1;
 }

@@ -32,7 +32,7 @@ load ../lib/common
 
 @test "a command that is not there gives 127, one sentence and no lease" {
     make_disk a
-    run_supervisor --disk a -- no-such-command-anywhere
+    PATH=/usr/bin:/bin run_supervisor --disk a -- no-such-command-anywhere
     same "exit status" 127 "$status"
     same "lines on stderr" 1 "${#stderr_lines[@]}"
     matches stderr "cannot execute 'no-such-command-anywhere': " "$stderr"
@@ -131,6 +131,7 @@ load ../lib/common
 }
 
 @test "a reader of --pid-fd that waits for its end gets it as the child starts" {
+    requires_sight
     fake vm --
     # start_supervisor has read one line; the pipe has no other writer left.
     same "still open" "" \

@@ -228,6 +228,7 @@ still_fine() {
 }
 
 @test "hundreds of acquisitions leave no descriptor behind" {
+    requires_sight
     vm
     acquired hot
     released hot

@@ -96,6 +96,12 @@ requires_root() {
     [ "$(id -u)" = 0 ] || cannot_run "only root can do this"
 }
 
+# A supervisor's descriptors are hidden from its own user: without this a
+# test would see none, and find nothing wrong with them.
+requires_sight() {
+    requires_root
+}
+
 requires_freezer() {
     requires_root
     [ -w "$FREEZER/cgroup.procs" ] ||
@@ -112,7 +118,7 @@ requires_unified() {
 # from the program, and lets 127 be a status like any other.)
 run_program() {
     status=0
-    "$@" >"$T/run.out" 2>"$T/run.err" 3>&- 4>&- 10>&- || status=$?
+    ("$@" 3>&- 4>&- 10>&-) >"$T/run.out" 2>"$T/run.err" || status=$?
     output=$(cat "$T/run.out")
     stderr=$(cat "$T/run.err")
     mapfile -t lines <"$T/run.out"
