@@ -182,7 +182,7 @@ watch_events() {
 
 # polls PID COUNT: it waits for ever, in poll or ppoll, for so many descriptors
 polls() {
-    local number fds count timeout
+    local number count timeout
     read -r number _ count timeout _ <"/proc/$1/syscall"
     case $number,$timeout in
     7,0xffffffff | 271,0x0 | 73,0x0) [ "$((count))" = "$2" ] ;;

@@ -67,27 +67,13 @@ as_nobody() {
 @test "the supervisor says how it is confined" {
     fake vm --uuid "$U" --disk a --
     qmp "$U" query-status >status.json
-    for word in capabilities no-new-privs seccomp; do
+    for word in capabilities no-new-privs seccomp undumpable; do
         jq -e --arg word "$word" '.confined | index($word)' status.json
     done
 }
 
-# A build with sanitizers stays dumpable, for the leak check. It says so.
-requires_undumpable() {
-    if grep -q __asan_init "$SUPERVISOR"; then
-        refute said_undumpable
-        skip "this build is for finding bugs, and stays dumpable"
-    fi
-    said_undumpable
-}
-
-said_undumpable() {
-    qmp "$U" query-status | jq -e '.confined | index("undumpable")'
-}
-
 @test "the supervisor is undumpable, the child is not" {
     as_nobody
-    requires_undumpable
     # What is undumpable belongs to root in /proc, whoever runs it.
     same "owner of the supervisor's memory" 0 "$(stat -c %u "/proc/$SUP/mem")"
     same "owner of the child's memory" "$NOBODY" \
@@ -97,7 +83,6 @@ said_undumpable() {
 @test "nobody may trace the supervisor, not even as the same user" {
     requires strace timeout
     as_nobody
-    requires_undumpable
     as_owner() {
         setpriv --reuid "$NOBODY" --regid "$NOBODY" --clear-groups "$@"
     }
