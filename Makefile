@@ -70,7 +70,7 @@ $(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD
 # Stand-ins and measuring tools: static, none of our code in them.
 $(testbin) $(benchbin): $(BUILD)/%: %.c
 	@mkdir -p $(@D)
-	$(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -static -o $@ $<
+	$(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -static -MMD -MP -o $@ $<
 
 $(BUILD)/seccomp_gen: supervisor/seccomp_gen.c
 	@mkdir -p $(@D)

@@ -27,6 +27,7 @@ struct Child {
     const ChildEvents *events;
     gpointer opaque;
     GArray *foreign; /* pid_t: children that were ours before */
+    int children;    /* where our own are listed, see proc.h */
     Cgroup *cgroup;  /* of the child's own, or NULL */
     pid_t pid;       /* 0: none */
     int pidfd;
@@ -49,7 +50,9 @@ Child *child_new(const ChildEvents *events, gpointer opaque, GError **error)
     child->pidfd = -1;
     child->barrier = -1;
     child->foreign = g_array_new(FALSE, FALSE, sizeof(pid_t));
-    if (!proc_children(getpid(), child->foreign))
+    child->children = proc_open_own_children();
+    if (child->children < 0 ||
+        !proc_own_children(child->children, child->foreign))
         set_errno(error, "cannot read '%s'", "/proc/self/task/PID/children");
     else if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         set_errno(error, "cannot become '%s'", "child subreaper");
@@ -70,6 +73,8 @@ void child_free(Child *child)
     if (child->pidfd >= 0)
         close(child->pidfd);
     cgroup_free(child->cgroup);
+    if (child->children >= 0)
+        close(child->children);
     g_array_unref(child->foreign);
     g_free(child);
 }
@@ -210,7 +215,7 @@ void child_kill(Child *child)
     if (child->cgroup)
         cgroup_kill(child->cgroup);
     child_signal(child, SIGKILL);
-    tree_walk(child->foreign, kill_one, NULL);
+    tree_walk(child->children, child->foreign, kill_one, NULL);
 }
 
 static gboolean is_job_control(int sig)
@@ -282,7 +287,7 @@ void child_reap(Child *child)
     g_autoptr(GArray) alive = g_array_new(FALSE, FALSE, sizeof(pid_t));
     gboolean had_child = child->pid != 0;
 
-    if (!proc_children(getpid(), pids) || !had_child)
+    if (!proc_own_children(child->children, pids) || !had_child)
         return;
     for (guint i = 0; i < pids->len; i++) {
         pid_t pid = g_array_index(pids, pid_t, i);
@@ -293,7 +298,7 @@ void child_reap(Child *child)
     if (child->pid == 0 && alive->len > 0)
         adopt(child, alive);
     if (alive->len > 0 && child->killing)
-        tree_walk(child->foreign, kill_one, NULL);
+        tree_walk(child->children, child->foreign, kill_one, NULL);
     if (child->pid)
         return;
     if (child->has_failed)
@@ -369,7 +374,7 @@ pid_t child_find_open(const Child *child, gboolean block, dev_t device,
 {
     Wanted wanted = {block, device, inode, 0, TRUE};
 
-    tree_walk(child->foreign, has_open, &wanted);
+    tree_walk(child->children, child->foreign, has_open, &wanted);
     *sure = wanted.sure;
     return wanted.found;
 }

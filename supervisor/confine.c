@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -115,10 +116,23 @@ static gboolean load_filter(void)
                    SECCOMP_FILTER_FLAG_LOG, &program) == 0;
 }
 
+/* Whoever started us may have allowed few descriptors; the child has its own
+ * limit by now, and a kill must not fail for want of one. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 guint confine_apply(void)
 {
     guint done = 0;
 
+    raise_descriptor_limit();
     json_object_seed(0); /* reads /dev/urandom while it surely may */
     malloc_trim(0);      /* starting took more than running will */
     done |= lower_oom_score() << CONFINE_OOM_SCORE;

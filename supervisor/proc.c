@@ -54,16 +54,14 @@ gboolean proc_stat(pid_t pid, ProcStat *stat)
 }
 
 /* The list can be longer than any buffer: read it in pieces. */
-static gboolean thread_children(const char *path, GArray *pids)
+gboolean proc_own_children(int fd, GArray *pids)
 {
     char text[4096];
     ssize_t n;
+    off_t at = 0;
     pid_t pid = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (fd < 0)
-        return FALSE;
-    while ((n = read(fd, text, sizeof text)) > 0) {
+    while ((n = pread(fd, text, sizeof text, at)) > 0) {
         for (ssize_t i = 0; i < n; i++) {
             if (g_ascii_isdigit(text[i])) {
                 pid = pid * 10 + (text[i] - '0');
@@ -72,8 +70,8 @@ static gboolean thread_children(const char *path, GArray *pids)
                 pid = 0;
             }
         }
+        at += n;
     }
-    close(fd);
     return n == 0;
 }
 
@@ -84,23 +82,33 @@ gboolean proc_children(pid_t pid, GArray *pids)
     struct dirent *entry;
     DIR *dir;
 
-    if (pid == getpid()) { /* one thread: spare the directory */
-        g_snprintf(path, sizeof path, "/proc/self/task/%d/children", pid);
-        return thread_children(path, pids);
-    }
     g_snprintf(path, sizeof path, "/proc/%d/task", pid);
     dir = opendir(path);
     if (!dir)
         return FALSE;
     while ((entry = readdir(dir))) {
+        int fd;
+
         if (!g_ascii_isdigit(entry->d_name[0]))
             continue;
         g_snprintf(path, sizeof path, "/proc/%d/task/%s/children", pid,
                    entry->d_name);
-        found |= thread_children(path, pids);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        found |= proc_own_children(fd, pids);
+        close(fd);
     }
     closedir(dir);
     return found;
+}
+
+int proc_open_own_children(void)
+{
+    char path[64];
+
+    g_snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+    return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 char *proc_wchan(pid_t pid)

@@ -24,6 +24,11 @@ gboolean proc_stat(pid_t pid, ProcStat *stat);
 /* Appends the children of all threads of @pid (zombies too) to @pids, an
  * array of pid_t. FALSE where they cannot be read. */
 gboolean proc_children(pid_t pid, GArray *pids);
+/* The same for ourselves, from a descriptor that is opened once: we must
+ * know our children also when no more descriptors are to be had. -1 and
+ * errno where there is no such file (CONFIG_PROC_CHILDREN). */
+int proc_open_own_children(void);
+gboolean proc_own_children(int fd, GArray *pids);
 
 /* Where the kernel has put @pid to sleep, newly allocated; NULL where that
  * cannot be read. */

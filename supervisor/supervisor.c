@@ -207,8 +207,10 @@ static void on_failed(gpointer opaque, ChildStage stage, int err)
                               g_strerror(err));
         code = err == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
     } else if (stage == CHILD_STAGE_CREDENTIALS) {
-        why = g_strdup_printf("cannot change to user or group of '%s': %s",
-                              command, g_strerror(err));
+        why = g_strdup_printf("cannot become '%s': %s",
+                              s->options->user ? s->options->user
+                                               : s->options->group,
+                              g_strerror(err));
     } else {
         why = g_strdup_printf("cannot watch over '%s': %s", command,
                               g_strerror(err));

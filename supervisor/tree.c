@@ -20,8 +20,8 @@ gboolean tree_is_foreign(const GArray *foreign, pid_t pid)
     return FALSE;
 }
 
-static gboolean walk(pid_t parent, const GArray *foreign, int depth,
-                     TreeVisit visit, gpointer data);
+static gboolean walk_below(pid_t parent, int depth, TreeVisit visit,
+                           gpointer data);
 
 static gboolean walk_one(pid_t pid, pid_t parent, int depth, TreeVisit visit,
                          gpointer data)
@@ -36,13 +36,13 @@ static gboolean walk_one(pid_t pid, pid_t parent, int depth, TreeVisit visit,
     if (proc_stat(pid, &stat) &&
         (stat.parent == parent || stat.parent == getpid()))
         done =
-            visit(pid, pidfd, data) || walk(pid, NULL, depth + 1, visit, data);
+            visit(pid, pidfd, data) || walk_below(pid, depth + 1, visit, data);
     close(pidfd);
     return done;
 }
 
-static gboolean walk(pid_t parent, const GArray *foreign, int depth,
-                     TreeVisit visit, gpointer data)
+static gboolean walk_below(pid_t parent, int depth, TreeVisit visit,
+                           gpointer data)
 {
     g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
     gboolean done = FALSE;
@@ -50,16 +50,23 @@ static gboolean walk(pid_t parent, const GArray *foreign, int depth,
     if (depth > MAX_DEPTH)
         return FALSE;
     proc_children(parent, pids);
-    for (guint i = 0; i < pids->len && !done; i++) {
-        pid_t pid = g_array_index(pids, pid_t, i);
-
-        if (!foreign || !tree_is_foreign(foreign, pid))
-            done = walk_one(pid, parent, depth, visit, data);
-    }
+    for (guint i = 0; i < pids->len && !done; i++)
+        done =
+            walk_one(g_array_index(pids, pid_t, i), parent, depth, visit, data);
     return done;
 }
 
-void tree_walk(const GArray *foreign, TreeVisit visit, gpointer data)
+void tree_walk(int children, const GArray *foreign, TreeVisit visit,
+               gpointer data)
 {
-    walk(getpid(), foreign, 0, visit, data);
+    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    gboolean done = FALSE;
+
+    proc_own_children(children, pids);
+    for (guint i = 0; i < pids->len && !done; i++) {
+        pid_t pid = g_array_index(pids, pid_t, i);
+
+        if (!tree_is_foreign(foreign, pid))
+            done = walk_one(pid, getpid(), 0, visit, data);
+    }
 }

@@ -16,8 +16,10 @@
 /* Called for each process, parents first; TRUE ends the walk. */
 typedef gboolean (*TreeVisit)(pid_t pid, int pidfd, gpointer data);
 
-/* Visits all descendants but @foreign (an array of pid_t) and theirs. */
-void tree_walk(const GArray *foreign, TreeVisit visit, gpointer data);
+/* Visits all descendants but @foreign (an array of pid_t) and theirs.
+ * @children: where our own are listed, see proc.h. */
+void tree_walk(int children, const GArray *foreign, TreeVisit visit,
+               gpointer data);
 
 gboolean tree_is_foreign(const GArray *foreign, pid_t pid);
 
