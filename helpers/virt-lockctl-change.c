@@ -66,13 +66,22 @@ gboolean command_release(const Request *request, GError **error)
     return reply != NULL;
 }
 
-/* Waits until the supervisor has ended; for @timeout_ms at most, -1 for
- * ever. */
+static gboolean is_released(const json_t *event)
+{
+    const char *name = json_string_value(json_object_get(event, "event"));
+
+    return g_strcmp0(name, "RELEASED") == 0;
+}
+
+/* Waits until the supervisor has said that every lease is released, and has
+ * ended; for @timeout_ms at most, -1 for ever. An end without that word may
+ * be anything: it was killed, or has dropped us. */
 static gboolean wait_for_end(Client *client, const Request *request,
                              int timeout_ms, GError **error)
 {
     gint64 deadline = g_get_monotonic_time() + 1000 * (gint64)timeout_ms;
     g_autoptr(GError) reason = NULL;
+    gboolean released = FALSE;
     json_t *event;
 
     do {
@@ -80,11 +89,18 @@ static gboolean wait_for_end(Client *client, const Request *request,
 
         event = client_event(client, timeout_ms < 0 ? -1 : (int)MAX(left, 0),
                              &reason);
+        released |= event && is_released(event);
         json_decref(event);
     } while (event);
-    if (!reason)
+    if (!reason && released)
         return TRUE;
-    if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_TIMEOUT))
+    if (!reason)
+        g_set_error(error, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR,
+                    "cannot tell whether '%s' is gone: the connection ended "
+                    "before its leases were released; see 'virt-lockctl "
+                    "list'",
+                    request->target);
+    else if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_TIMEOUT))
         g_set_error(error, QMP_ERROR, QMP_ERROR_TIMEOUT,
                     "cannot wait for the end of '%s' any longer: it is still "
                     "there",

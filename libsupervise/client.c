@@ -355,7 +355,7 @@ static gboolean connect_to(Client *client, const char *path, GError **error)
     return set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
 }
 
-static gboolean negotiate(Client *client, GError **error)
+static gboolean negotiate(Client *client, const char *path, GError **error)
 {
     gint64 deadline = deadline_after(client->timeout_ms);
     GError *reason = NULL;
@@ -366,9 +366,13 @@ static gboolean negotiate(Client *client, GError **error)
         g_propagate_error(error, reason);
         return FALSE;
     }
-    if (!greeting)
+    if (!greeting && access(path, F_OK) < 0)
         return set_reason(error, QMP_ERROR_NO_SUPERVISOR,
-                          "the supervisor has closed the connection");
+                          "the supervisor has just ended");
+    if (!greeting)
+        return set_reason(error, QMP_ERROR_GENERIC,
+                          "the supervisor has closed the connection: it has "
+                          "no room, or does not admit this user");
     if (!json_object_get(greeting, "QMP"))
         return set_reason(error, QMP_ERROR_GENERIC,
                           "what listens there is no supervisor");
@@ -392,7 +396,7 @@ Client *client_connect(const char *path, int timeout_ms, GError **error)
     client->received_fd = -1;
     client->stream = qmp_stream_new(QMP_MAX_ANSWER);
     client->events = g_queue_new();
-    if (connect_to(client, path, &reason) && negotiate(client, &reason))
+    if (connect_to(client, path, &reason) && negotiate(client, path, &reason))
         return g_steal_pointer(&client);
     g_propagate_prefixed_error(error, reason, "cannot connect to '%s': ", path);
     return NULL;

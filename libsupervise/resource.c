@@ -142,6 +142,24 @@ static GPtrArray *split_escaped(const char *text)
     }
 }
 
+/* "LOCKSPACE:KEY", escaped: no two leases have one name. */
+static char *lease_name(const char *lockspace, const char *key)
+{
+    const char *const parts[] = {lockspace, key};
+    GString *name = g_string_new(NULL);
+
+    for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
+        if (i)
+            g_string_append_c(name, ':');
+        for (const char *p = parts[i]; *p; p++) {
+            if (*p == ':' || *p == '\\')
+                g_string_append_c(name, '\\');
+            g_string_append_c(name, *p);
+        }
+    }
+    return g_string_free(name, FALSE);
+}
+
 static gboolean parse_offset(const char *text, guint64 *offset)
 {
     return g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64 - 1, offset,
@@ -177,7 +195,7 @@ Resource *resource_parse_lease(const char *text, GError **error)
     resource->kind = RESOURCE_LEASE;
     resource->lockspace = g_strdup(part[0]);
     resource->key = g_strdup(part[1]);
-    resource->name = g_strdup_printf("%s:%s", part[0], part[1]);
+    resource->name = lease_name(part[0], part[1]);
     return g_steal_pointer(&resource);
 }
 

@@ -44,7 +44,7 @@ typedef enum {
 typedef struct {
     ResourceKind kind;
     ResourceMode mode;
-    char *name;      /* as users see it: path, "LOCKSPACE:KEY", or uuid */
+    char *name;      /* as users see it: path, escaped "LOCKSPACE:KEY", uuid */
     char *path;      /* absolute; NULL: a lock file in the state directory */
     char *lockspace; /* of kind LEASE, else NULL */
     char *key;       /* of kind LEASE, else NULL */

@@ -51,8 +51,7 @@ Child *child_new(const ChildEvents *events, gpointer opaque, GError **error)
     child->barrier = -1;
     child->foreign = g_array_new(FALSE, FALSE, sizeof(pid_t));
     child->children = proc_open_own_children();
-    if (child->children < 0 ||
-        !proc_own_children(child->children, child->foreign))
+    if (child->children < 0)
         set_errno(error, "cannot read '%s'", "/proc/self/task/PID/children");
     else if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         set_errno(error, "cannot become '%s'", "child subreaper");
@@ -115,6 +114,8 @@ static void end_parked(Child *child)
 {
     siginfo_t info;
 
+    close(child->barrier); /* it ends by itself where we may not kill it */
+    child->barrier = -1;
     kill(child->pid, SIGKILL);
     waitid(P_PID, child->pid, &info, WEXITED);
     child->pid = 0;
@@ -128,6 +129,12 @@ gboolean child_park(Child *child, const ChildSpec *spec, GError **error)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return set_errno(error, "cannot make '%s'", "barrier");
     child->cgroup = cgroup_new();
+    g_array_set_size(child->foreign, 0);
+    if (!proc_own_children(child->children, child->foreign)) {
+        close(pair[0]);
+        close(pair[1]);
+        return set_errno(error, "cannot read '%s'", "our children");
+    }
     child->pid = fork();
     if (child->pid == 0) {
         close(pair[0]);
@@ -238,25 +245,62 @@ static void reaped(Child *child, const siginfo_t *info)
         child->events->exited(child->opaque, pid, status);
 }
 
-/* One of our children: looks what became of it; TRUE where it lives. */
-static gboolean look_after(Child *child, pid_t pid)
+typedef enum {
+    ALIVE,
+    REAPED,
+    NOT_OURS, /* any more */
+} Fate;
+
+/* Looks what became of one of our children. */
+static Fate look_after(Child *child, pid_t pid)
 {
     siginfo_t info = {0};
 
     if (pid == child->pid)
         read_barrier(child);
     if (waitid(P_PID, pid, &info, WEXITED | WSTOPPED | WNOHANG) < 0)
-        return FALSE;
+        return NOT_OURS;
     if (info.si_pid == 0)
-        return TRUE;
+        return ALIVE;
     if (info.si_code == CLD_STOPPED) {
         if (pid == child->pid && is_job_control(info.si_status))
             child->events->stopped(child->opaque, info.si_status);
-        return TRUE;
+        return ALIVE;
     }
     if (pid == child->pid)
         reaped(child, &info);
-    return FALSE;
+    return REAPED;
+}
+
+/*
+ * Reaps who is dead and collects who is alive. A process that dies while we
+ * go through the list leaves us its children, which the list has not: so it
+ * is read again until nobody was reaped since it was read. (A process can be
+ * reaped only after its children were given to us.)
+ */
+static gboolean go_through(Child *child, GArray *alive)
+{
+    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    gboolean again;
+
+    do {
+        again = FALSE;
+        g_array_set_size(pids, 0);
+        g_array_set_size(alive, 0);
+        if (!proc_own_children(child->children, pids))
+            return FALSE;
+        for (guint i = 0; i < pids->len; i++) {
+            pid_t pid = g_array_index(pids, pid_t, i);
+            Fate fate = tree_is_foreign(child->foreign, pid)
+                            ? NOT_OURS
+                            : look_after(child, pid);
+
+            again |= fate == REAPED;
+            if (fate == ALIVE)
+                g_array_append_val(alive, pid);
+        }
+    } while (again && child->pid == 0 && alive->len == 0);
+    return TRUE;
 }
 
 /* The oldest that lives on is the child now. */
@@ -283,18 +327,10 @@ static void adopt(Child *child, GArray *alive)
 
 void child_reap(Child *child)
 {
-    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
     g_autoptr(GArray) alive = g_array_new(FALSE, FALSE, sizeof(pid_t));
-    gboolean had_child = child->pid != 0;
 
-    if (!proc_own_children(child->children, pids) || !had_child)
+    if (child->pid == 0 || !go_through(child, alive))
         return;
-    for (guint i = 0; i < pids->len; i++) {
-        pid_t pid = g_array_index(pids, pid_t, i);
-
-        if (!tree_is_foreign(child->foreign, pid) && look_after(child, pid))
-            g_array_append_val(alive, pid);
-    }
     if (child->pid == 0 && alive->len > 0)
         adopt(child, alive);
     if (alive->len > 0 && child->killing)
@@ -311,6 +347,13 @@ void child_reap(Child *child)
 pid_t child_pid(const Child *child)
 {
     return child->pid;
+}
+
+gboolean child_in_our_group(const Child *child)
+{
+    ProcStat stat;
+
+    return !proc_stat(child->pid, &stat) || stat.group == getpgrp();
 }
 
 guint64 child_start_time(Child *child)
@@ -374,7 +417,7 @@ pid_t child_find_open(const Child *child, gboolean block, dev_t device,
 {
     Wanted wanted = {block, device, inode, 0, TRUE};
 
-    tree_walk(child->children, child->foreign, has_open, &wanted);
-    *sure = wanted.sure;
+    *sure = tree_walk(child->children, child->foreign, has_open, &wanted) &&
+            wanted.sure;
     return wanted.found;
 }

@@ -60,11 +60,12 @@ typedef struct {
     void (*stopped)(gpointer opaque, int sig);
 } ChildEvents;
 
-/* Becomes child subreaper and notes the children that are ours already. */
+/* Becomes child subreaper. */
 Child *child_new(const ChildEvents *events, gpointer opaque, GError **error);
 void child_free(Child *child);
 
-/* Forks the child up to the barrier. */
+/* Notes the children that are ours already, and forks the child up to the
+ * barrier. */
 gboolean child_park(Child *child, const ChildSpec *spec, GError **error);
 /* Lets it go on; started or failed follows. */
 void child_start(Child *child);
@@ -80,6 +81,8 @@ void child_reap(Child *child);
 
 /* 0 where there is none (any more). */
 pid_t child_pid(const Child *child);
+/* TRUE where signals that the terminal sends to us reach the child too. */
+gboolean child_in_our_group(const Child *child);
 /* Clock ticks after boot (field 22 of /proc/PID/stat); 0: unknown. */
 guint64 child_start_time(Child *child);
 /* -1 where there is none; stays the child's room's. */

@@ -84,13 +84,22 @@ static gboolean lower_oom_score(void)
 
 /* Locks pages as they are used. Not those of later mappings: with MCL_FUTURE
  * these would fail at the limit, and so would we. */
-static gboolean lock_memory(void)
+static gboolean G_GNUC_NO_INLINE reserve_stack(void)
 {
     volatile char reserve[STACK_RESERVE];
 
     reserve[0] = 0; /* grows the stack by one used page */
-    (void)reserve[0];
-    return mlockall(MCL_CURRENT | MCL_ONFAULT) == 0;
+    return reserve[0] == 0;
+}
+
+static gboolean lock_memory(void)
+{
+    struct rlimit stack;
+
+    if (getrlimit(RLIMIT_STACK, &stack) < 0 ||
+        stack.rlim_cur < 2 * STACK_RESERVE)
+        return FALSE;
+    return reserve_stack() && mlockall(MCL_CURRENT | MCL_ONFAULT) == 0;
 }
 
 /* Root keeps CAP_KILL: without it no signal, that of PR_SET_PDEATHSIG

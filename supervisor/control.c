@@ -3,7 +3,6 @@
 #include "control.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,14 +13,14 @@
 #include "session.h"
 #include "watch.h"
 
-#define BACKLOG 32
+#define BACKLOG  32
+#define RETRY_MS 100
 
 struct Control {
     ControlSpec spec;
     char *path; /* NULL once unlinked */
     int fd;
-    int spare; /* a descriptor that can be given up */
-    guint source;
+    guint source;        /* listening, or waiting to listen again */
     GPtrArray *sessions; /* of Session, the one that spoke last at the end */
 };
 
@@ -136,14 +135,37 @@ static const SessionEvents session_events = {
     .run = on_command,
 };
 
-/* Out of descriptors: without this the waiting peer would wake us for ever. */
-static void refuse_one(Control *control)
+static gboolean on_connection(gint listener, GIOCondition condition,
+                              gpointer data);
+
+static gboolean listen_again(gpointer data)
 {
-    if (errno != EMFILE && errno != ENFILE)
-        return;
-    close(control->spare);
-    close(accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    control->spare = fcntl(control->fd, F_DUPFD_CLOEXEC, 0);
+    Control *control = data;
+
+    control->source = watch_fd(control->fd, G_IO_IN, on_connection, control);
+    return G_SOURCE_REMOVE;
+}
+
+/* Out of descriptors or memory: the peer would wake us for ever. */
+static gboolean cannot_accept(Control *control)
+{
+    if (errno == EAGAIN || errno == ECONNABORTED)
+        return G_SOURCE_CONTINUE;
+    control->source = g_timeout_add(RETRY_MS, listen_again, control);
+    return G_SOURCE_REMOVE;
+}
+
+/* The session that is to end for a new one, or NULL: the one that was silent
+ * longest, but none that may change things for a peer that may not. */
+static Session *victim(const Control *control, gboolean may_change)
+{
+    GPtrArray *sessions = control->sessions;
+
+    for (guint i = 0; i < sessions->len; i++) {
+        if (!session_may_change(g_ptr_array_index(sessions, i)))
+            return g_ptr_array_index(sessions, i);
+    }
+    return may_change ? g_ptr_array_index(sessions, 0) : NULL;
 }
 
 static gboolean on_connection(gint listener, GIOCondition condition,
@@ -151,18 +173,19 @@ static gboolean on_connection(gint listener, GIOCondition condition,
 {
     Control *control = data;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    gboolean full = control->sessions->len >= SESSIONS_MAX;
     gboolean may_change;
+    Session *old = NULL;
 
-    if (fd < 0) {
-        refuse_one(control);
-        return G_SOURCE_CONTINUE;
-    }
-    if (!admit(control, fd, &may_change)) {
+    if (fd < 0)
+        return cannot_accept(control);
+    if (!admit(control, fd, &may_change) ||
+        (full && !(old = victim(control, may_change)))) {
         close(fd);
         return G_SOURCE_CONTINUE;
     }
-    if (control->sessions->len >= SESSIONS_MAX)
-        session_close(g_ptr_array_index(control->sessions, 0));
+    if (old)
+        session_close(old);
     g_ptr_array_add(control->sessions,
                     session_new(fd, may_change, &session_events, control));
     return G_SOURCE_CONTINUE;
@@ -179,7 +202,6 @@ Control *control_new(const ControlSpec *spec, GError **error)
     control->spec = *spec;
     control->path = g_strdup(spec->path);
     control->fd = fd;
-    control->spare = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     control->sessions = g_ptr_array_new();
     control->source = watch_fd(fd, G_IO_IN, on_connection, control);
     return control;
@@ -200,7 +222,6 @@ void control_free(Control *control)
     control_unlink(control);
     g_source_remove(control->source);
     close(control->fd);
-    close(control->spare);
     while (control->sessions->len > 0)
         session_close(g_ptr_array_index(control->sessions, 0));
     g_ptr_array_unref(control->sessions);

@@ -9,7 +9,8 @@
  * own connection and nothing else.
  *
  * Bounds: SESSIONS_MAX sessions (a new one then takes the place of the one
- * that was silent longest), QMP_MAX_MESSAGE bytes of input that is not a
+ * that was silent longest, first of those that may only query),
+ * QMP_MAX_MESSAGE bytes of input that is not a
  * whole message yet, OUTPUT_MAX bytes of output that nobody reads.
  *
  * Mustn't: block, or wait for a peer.
@@ -49,7 +50,7 @@ typedef struct {
 Control *control_new(const ControlSpec *spec, GError **error);
 /* Takes the socket out of the file system; sessions go on. */
 void control_unlink(Control *control);
-/* Sends what can be sent without waiting and closes every session. */
+/* Closes every session; what a peer has not taken by then is lost to it. */
 void control_free(Control *control);
 
 /* An event for every session that has negotiated. Takes @data. */

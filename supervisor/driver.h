@@ -14,8 +14,8 @@
  *                       [ claim instead of acquire on a migration target ]
  *        -> (child dead and reaped) -> release* -> close
  *
- * release drains first where the driver can tell that something may still
- * write: it answers PENDING until that has ended, for ever if need be.
+ * A driver that can tell that something may still write keeps the lease in
+ * release until that has ended, answering PENDING, for ever if need be.
  *
  * Should:  keep the lease whenever in doubt.
  * Mustn't: touch the child, the control socket or another driver.
@@ -35,6 +35,12 @@ typedef enum {
     DRIVER_PENDING,
     DRIVER_FAILED, /* error is set; LEASE_BUSY where someone else holds it */
 } DriverAnswer;
+
+typedef enum {
+    DRIVER_UNUSED,
+    DRIVER_IN_USE,
+    DRIVER_USE_UNKNOWN,
+} DriverUse;
 
 /* What a driver can do, printed in hex. */
 typedef enum {
@@ -88,12 +94,9 @@ typedef struct {
                             GError **error);
     DriverAnswer (*release)(gpointer driver, DriverLease *lease,
                             GError **error);
-    /* TRUE where someone seems to have the object of an exclusive lease
-     * open; NULL: the driver cannot tell. @sure: the descriptors of all the
-     * child's processes were looked at, so only traces count that are the
-     * VMM's for sure; else any other process with the object open counts. */
-    gboolean (*in_use)(gpointer driver, const DriverLease *lease,
-                       gboolean sure);
+    /* Whether somebody else has the object of an exclusive lease open, as
+     * far as the driver can tell; NULL: it cannot. */
+    DriverUse (*use)(gpointer driver, const DriverLease *lease);
     /* Hand-over; NULL without DRIVER_MIGRATE. */
     DriverAnswer (*offer)(gpointer driver, DriverLease *lease, GError **error);
     DriverAnswer (*claim)(gpointer driver, DriverLease *lease, GError **error);

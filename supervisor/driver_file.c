@@ -309,20 +309,21 @@ static gboolean qemu_has_locked(const DriverLease *lease)
 /* A write lease (F_SETLEASE, not to be confused with ours) is only given to
  * the one who has the file open, mapped or not, and nobody else does. The
  * file must be a regular one and ours; otherwise the kernel does not say. */
-static gboolean others_have_open(const DriverLease *lease)
+static DriverUse ask_for_write_lease(const DriverLease *lease)
 {
     if (fcntl(lease->fd, F_SETLEASE, F_WRLCK) < 0)
-        return errno == EAGAIN;
+        return errno == EAGAIN ? DRIVER_IN_USE : DRIVER_USE_UNKNOWN;
     fcntl(lease->fd, F_SETLEASE, F_UNLCK);
-    return FALSE;
+    return DRIVER_UNUSED;
 }
 
-static gboolean file_in_use(gpointer driver, const DriverLease *lease,
-                            gboolean sure)
+static DriverUse file_use(gpointer driver, const DriverLease *lease)
 {
     if (lease->resource->kind != RESOURCE_DISK)
-        return FALSE; /* nobody writes into a lock file */
-    return qemu_has_locked(lease) || (!sure && others_have_open(lease));
+        return DRIVER_UNUSED; /* nobody writes into a lock file */
+    if (!is_exclusive(lease))
+        return DRIVER_USE_UNKNOWN; /* others may have it open, too */
+    return qemu_has_locked(lease) ? DRIVER_IN_USE : ask_for_write_lease(lease);
 }
 
 const DriverOps driver_file = {
@@ -332,5 +333,5 @@ const DriverOps driver_file = {
     .close = file_close,
     .acquire = file_acquire,
     .release = file_release,
-    .in_use = file_in_use,
+    .use = file_use,
 };

@@ -42,6 +42,11 @@ static DriverAnswer nop_release(gpointer driver, DriverLease *lease,
     return DRIVER_DONE;
 }
 
+static DriverUse nop_use(gpointer driver, const DriverLease *lease)
+{
+    return DRIVER_UNUSED; /* nothing is protected */
+}
+
 const DriverOps driver_nop = {
     .name = "nop",
     .flags = DRIVER_HOTPLUG,
@@ -49,4 +54,5 @@ const DriverOps driver_nop = {
     .close = nop_close,
     .acquire = nop_acquire,
     .release = nop_release,
+    .use = nop_use,
 };

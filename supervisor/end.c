@@ -28,7 +28,6 @@ void end_lost(Supervisor *s, const char *why)
     s->verdict = VERDICT_LOST;
     g_free(s->why);
     s->why = g_strdup(why);
-    report_log(s->report, REPORT_WARNING, "%s", why);
 }
 
 char *end_describe(int status)

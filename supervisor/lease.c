@@ -144,13 +144,13 @@ void lease_mark_lost(Lease *lease)
         lease->status = LEASE_LOST;
 }
 
-Lease *lease_table_find(LeaseTable *table, ResourceKind kind, const char *name)
+Lease *lease_table_find(LeaseTable *table, const Resource *resource)
 {
     for (guint i = 0; i < table->leases->len; i++) {
         Lease *lease = lease_at(table, i);
 
-        if (lease->resource->kind == kind &&
-            g_str_equal(lease->resource->name, name))
+        if (lease->resource->kind == resource->kind &&
+            g_str_equal(lease->resource->name, resource->name))
             return lease;
     }
     return NULL;
@@ -185,10 +185,10 @@ guint lease_driver_flags(const Lease *lease)
     return lease->ops->flags;
 }
 
-gboolean lease_in_use(const Lease *lease, gboolean sure)
+DriverUse lease_use(const Lease *lease)
 {
-    return lease->ops->in_use &&
-           lease->ops->in_use(lease->driver, &lease->d, sure);
+    return lease->ops->use ? lease->ops->use(lease->driver, &lease->d)
+                           : DRIVER_USE_UNKNOWN;
 }
 
 gboolean lease_identity(const Lease *lease, gboolean *block, dev_t *device,

@@ -90,7 +90,8 @@ void lease_release(LeaseTable *table, Lease *lease, LeaseReply reply,
 /* Somebody said that @lease is lost. */
 void lease_mark_lost(Lease *lease);
 
-Lease *lease_table_find(LeaseTable *table, ResourceKind kind, const char *name);
+/* The lease on what @resource names (its mode does not matter), or NULL. */
+Lease *lease_table_find(LeaseTable *table, const Resource *resource);
 /* Why the last lease_table_acquire() did not get all; NULL where it did. */
 const GError *lease_table_error(LeaseTable *table);
 /* How many leases are not the VM's own. */
@@ -98,9 +99,8 @@ guint lease_table_count(LeaseTable *table);
 const Resource *lease_resource(const Lease *lease);
 LeaseStatus lease_status(const Lease *lease);
 guint lease_driver_flags(const Lease *lease);
-/* TRUE where the driver sees that somebody still uses the object. @sure: see
- * driver.h. */
-gboolean lease_in_use(const Lease *lease, gboolean sure);
+/* What the driver can see, see driver.h. */
+DriverUse lease_use(const Lease *lease);
 /* FALSE where the object is not known by device and inode. */
 gboolean lease_identity(const Lease *lease, gboolean *block, dev_t *device,
                         ino_t *inode);

@@ -29,7 +29,7 @@
     X(CLAIMING, "migration complete, waiting for the source to be gone")       \
     X(STOPPING, "the child was asked to end")                                  \
     X(KILLING, "the child is being killed")                                    \
-    X(GONE, "the child is gone; draining and releasing")
+    X(GONE, "the child is gone; the leases are being released")
 
 #define MACHINE_EVENTS(X)                                                      \
     X(GRANTED)                                                                 \
@@ -54,7 +54,7 @@
     X(TERM, "SIGTERM the child")                                               \
     X(KILL, "SIGKILL the child and its tree")                                  \
     X(SAY, "kill again and say that it still lives")                           \
-    X(FINISH, "drain, then release the leases")
+    X(FINISH, "release the leases (the child is gone)")
 
 typedef enum {
 #define X(id, doc) MACHINE_##id,

@@ -2,7 +2,6 @@
 /* DOC: see options.h. */
 #include "options.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "../libsupervise/places.h"
@@ -39,9 +38,10 @@ static gboolean parse_seconds(const char *option, const char *text, gint64 *ms,
     char *end;
     double seconds = g_ascii_strtod(text, &end);
 
-    if (!g_ascii_isdigit(*text) || *end || !isfinite(seconds) ||
-        seconds > MAX_SECONDS)
+    if (!*text || *end || strspn(text, "0123456789.") != strlen(text))
         return refuse(error, option, text, "it is not a number of seconds");
+    if (seconds > MAX_SECONDS)
+        return refuse(error, option, text, "it is more than a month");
     *ms = (gint64)(seconds * 1000 + 0.5);
     return TRUE;
 }
@@ -203,8 +203,8 @@ static gboolean check(Options *o, const Raw *raw, GError **error)
                   error))
         return FALSE;
     if (o->pid_fd >= 0 && o->pid_fd == o->json_status_fd)
-        return refuse(error, "--json-status-fd", "the same as --pid-fd",
-                      "--pid-fd is closed first");
+        return refuse(error, "descriptor", raw->pid_fd,
+                      "--pid-fd and --json-status-fd name the same");
     o->uuid =
         raw->uuid ? places_uuid(raw->uuid, error) : g_uuid_string_random();
     if (!o->uuid || !check_name(o, raw, error) || !check_params(o, error))

@@ -35,7 +35,7 @@ gboolean proc_stat(pid_t pid, ProcStat *stat)
 {
     char path[64], text[1024], *p;
     unsigned int flags;
-    int parent;
+    int parent, group;
     unsigned long long start;
 
     g_snprintf(path, sizeof path, "/proc/%d/stat", pid);
@@ -43,11 +43,12 @@ gboolean proc_stat(pid_t pid, ProcStat *stat)
         return FALSE;
     p = strrchr(text, ')'); /* the name may hold anything */
     if (!p || sscanf(p,
-                     ") %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u "
+                     ") %c %d %d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u "
                      "%*d %*d %*d %*d %*d %*d %llu",
-                     &stat->state, &parent, &flags, &start) != 4)
+                     &stat->state, &parent, &group, &flags, &start) != 5)
         return FALSE;
     stat->parent = parent;
+    stat->group = group;
     stat->executed = !(flags & FORKED_ONLY);
     stat->start_time = start;
     return TRUE;
@@ -121,32 +122,42 @@ char *proc_wchan(pid_t pid)
     return g_strdup(text);
 }
 
-static gboolean is_object(const struct stat *st, gboolean block, dev_t device,
-                          ino_t inode)
+/* The object that is asked for. */
+typedef struct {
+    gboolean block;
+    dev_t device;
+    ino_t inode;
+} Object;
+
+/* Never asks the file's server, which may not answer. */
+static gboolean is_object(const Object *object, int dir, const char *name)
 {
-    if (block)
-        return S_ISBLK(st->st_mode) && st->st_rdev == device;
-    return S_ISREG(st->st_mode) && st->st_dev == device && st->st_ino == inode;
+    struct statx st;
+
+    errno = 0;
+    if (statx(dir, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &st) < 0)
+        return FALSE;
+    if (object->block)
+        return S_ISBLK(st.stx_mode) &&
+               makedev(st.stx_rdev_major, st.stx_rdev_minor) == object->device;
+    return S_ISREG(st.stx_mode) && st.stx_ino == object->inode &&
+           makedev(st.stx_dev_major, st.stx_dev_minor) == object->device;
 }
 
-static ProcOpen has_descriptor(pid_t pid, gboolean block, dev_t device,
-                               ino_t inode)
+static ProcOpen has_descriptor(const char *task, const Object *object)
 {
-    char path[64];
+    g_autofree char *path = g_strconcat(task, "/fd", NULL);
     ProcOpen found = PROC_NOT_OPEN;
     struct dirent *entry;
-    struct stat st;
-    DIR *dir;
+    DIR *dir = opendir(path);
 
-    g_snprintf(path, sizeof path, "/proc/%d/fd", pid);
-    dir = opendir(path);
     if (!dir)
         return errno == ENOENT ? PROC_NOT_OPEN : PROC_UNREADABLE;
     while (found != PROC_OPEN && (entry = readdir(dir))) {
         if (!g_ascii_isdigit(entry->d_name[0]))
             continue;
-        if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0)
-            found = is_object(&st, block, device, inode) ? PROC_OPEN : found;
+        if (is_object(object, dirfd(dir), entry->d_name))
+            found = PROC_OPEN;
         else if (errno == EACCES || errno == EPERM)
             found = PROC_UNREADABLE;
     }
@@ -155,33 +166,54 @@ static ProcOpen has_descriptor(pid_t pid, gboolean block, dev_t device,
 }
 
 /* A file that is mapped may be written without a descriptor. */
-static ProcOpen has_mapping(pid_t pid, dev_t device, ino_t inode)
+static ProcOpen has_mapping(const char *task, const Object *object)
 {
-    char path[64], line[PATH_MAX + 128];
+    g_autofree char *path = g_strconcat(task, "/maps", NULL);
+    char line[PATH_MAX + 128];
     ProcOpen found = PROC_NOT_OPEN;
     unsigned int major_number, minor_number;
     unsigned long long number;
-    FILE *file;
+    FILE *file = fopen(path, "re");
 
-    g_snprintf(path, sizeof path, "/proc/%d/maps", pid);
-    file = fopen(path, "re");
     if (!file)
         return errno == ENOENT ? PROC_NOT_OPEN : PROC_UNREADABLE;
     while (found != PROC_OPEN && fgets(line, sizeof line, file)) {
         if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number,
                    &number) == 3 &&
-            makedev(major_number, minor_number) == device && number == inode)
+            makedev(major_number, minor_number) == object->device &&
+            number == object->inode)
             found = PROC_OPEN;
     }
     fclose(file);
     return found;
 }
 
+/* Each thread is looked at: they need not share their descriptors, and of a
+ * main thread that has ended nothing can be seen. */
 ProcOpen proc_has_open(pid_t pid, gboolean block, dev_t device, ino_t inode)
 {
-    ProcOpen found = has_descriptor(pid, block, device, inode);
+    const Object object = {block, device, inode};
+    ProcOpen found = PROC_NOT_OPEN;
+    struct dirent *entry;
+    char path[300];
+    DIR *dir;
 
-    if (found == PROC_NOT_OPEN && !block)
-        found = has_mapping(pid, device, inode);
+    g_snprintf(path, sizeof path, "/proc/%d/task", pid);
+    dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT ? PROC_NOT_OPEN : PROC_UNREADABLE;
+    while (found != PROC_OPEN && (entry = readdir(dir))) {
+        ProcOpen here;
+
+        if (!g_ascii_isdigit(entry->d_name[0]))
+            continue;
+        g_snprintf(path, sizeof path, "/proc/%d/task/%s", pid, entry->d_name);
+        here = has_descriptor(path, &object);
+        if (here == PROC_NOT_OPEN && !block)
+            here = has_mapping(path, &object);
+        if (here != PROC_NOT_OPEN)
+            found = here;
+    }
+    closedir(dir);
     return found;
 }

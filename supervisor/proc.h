@@ -13,6 +13,7 @@
 
 typedef struct {
     pid_t parent;
+    pid_t group;
     char state;         /* R S D Z T ... */
     gboolean executed;  /* an exec after its fork */
     guint64 start_time; /* clock ticks after boot */

@@ -23,16 +23,55 @@ struct Report {
     char *pid_temp; /* the pid file before it has its name */
     int pid_temp_fd;
     gboolean pid_file_written;
+    dev_t pid_file_device;
+    ino_t pid_file_inode;
+    int log;     /* standard error, or a descriptor of our own for it */
     int notify;  /* service manager; -1: none */
     int journal; /* -1: standard error is not the journal */
 };
 
-/* Writes without waiting. */
+/* Writes without waiting, also where somebody else fills the pipe meanwhile:
+ * see own_writer(). */
 static gboolean write_now(int fd, const char *text, gsize len)
 {
     struct pollfd ready = {.fd = fd, .events = POLLOUT};
+    ssize_t n;
 
-    return poll(&ready, 1, 0) == 1 && write(fd, text, len) == (ssize_t)len;
+    if (poll(&ready, 1, 0) != 1)
+        return FALSE;
+    n = send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno == ENOTSOCK)
+        n = write(fd, text, len);
+    return n == (ssize_t)len;
+}
+
+/*
+ * A descriptor for the same pipe or terminal that never blocks. The one that
+ * we were given shares its flags with others, the child among them, so a new
+ * one is opened; files never block, and a new one would not share the offset.
+ * Where that cannot be had the old one does: short lines fit after poll().
+ */
+static int own_writer(int fd)
+{
+    char path[64];
+    struct stat st;
+    int own = -1;
+
+    g_snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (fd >= 0 && fstat(fd, &st) == 0 &&
+        (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+        own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return own;
+}
+
+/* The same in place of @fd, which is closed. */
+static int as_own_writer(int fd)
+{
+    int own = own_writer(fd);
+
+    if (own >= 0)
+        close(fd);
+    return own >= 0 ? own : fd;
 }
 
 /* A datagram socket to a path or abstract name; -1 where that fails. */
@@ -68,10 +107,28 @@ static gboolean stderr_is_journal(void)
            st.st_ino == inode;
 }
 
+/* Root may write anywhere, but not any more when the file gets its name. */
+static gboolean is_writable_without_privilege(const char *path)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+    struct stat st;
+
+    if (stat(directory, &st) < 0 || geteuid() != 0)
+        return TRUE; /* open() will tell */
+    return (st.st_uid == 0 && st.st_mode & S_IWUSR) ||
+           (st.st_gid == getegid() && st.st_mode & S_IWGRP) ||
+           st.st_mode & S_IWOTH;
+}
+
 static gboolean open_pid_temp(Report *report, GError **error)
 {
     if (g_file_test(report->spec.pid_file, G_FILE_TEST_IS_DIR)) {
         errno = EISDIR;
+        return set_errno(error, "cannot create pid file '%s'",
+                         report->spec.pid_file);
+    }
+    if (!is_writable_without_privilege(report->spec.pid_file)) {
+        errno = EACCES;
         return set_errno(error, "cannot create pid file '%s'",
                          report->spec.pid_file);
     }
@@ -92,6 +149,11 @@ Report *report_new(const ReportSpec *spec, GError **error)
     const char *notify = g_getenv("NOTIFY_SOCKET");
 
     report->spec = *spec;
+    report->spec.pid_fd = as_own_writer(spec->pid_fd);
+    report->spec.json_status_fd = as_own_writer(spec->json_status_fd);
+    report->log = own_writer(STDERR_FILENO);
+    if (report->log < 0)
+        report->log = STDERR_FILENO;
     report->pid_temp_fd = -1;
     report->journal = stderr_is_journal() ? connect_datagram(JOURNAL) : -1;
     report->notify = notify ? connect_datagram(notify) : -1;
@@ -100,6 +162,16 @@ Report *report_new(const ReportSpec *spec, GError **error)
         return report;
     report_free(report);
     return NULL;
+}
+
+/* FALSE where somebody else has written one over it. */
+static gboolean is_our_pid_file(const Report *report)
+{
+    struct stat st;
+
+    return stat(report->spec.pid_file, &st) == 0 &&
+           st.st_dev == report->pid_file_device &&
+           st.st_ino == report->pid_file_inode;
 }
 
 void report_free(Report *report)
@@ -111,21 +183,28 @@ void report_free(Report *report)
         if (fds[i] >= 0)
             close(fds[i]);
     }
+    if (report->log > STDERR_FILENO)
+        close(report->log);
     if (report->pid_temp)
         unlink(report->pid_temp);
-    if (report->pid_file_written)
+    if (report->pid_file_written && is_our_pid_file(report))
         unlink(report->spec.pid_file);
     g_free(report->pid_temp);
     g_free(report);
 }
 
-void report_print(const char *name, const char *sentence)
+static void print_to(int fd, const char *name, const char *sentence)
 {
     g_autofree char *line =
         name ? g_strdup_printf(PROGRAM "[%s]: %s\n", name, sentence)
              : g_strdup_printf(PROGRAM ": %s\n", sentence);
 
-    write_now(STDERR_FILENO, line, strlen(line));
+    write_now(fd, line, strlen(line));
+}
+
+void report_print(const char *name, const char *sentence)
+{
+    print_to(STDERR_FILENO, name, sentence);
 }
 
 /* The journal's own protocol: one field a line. */
@@ -151,11 +230,14 @@ void report_log(Report *report, ReportLevel level, const char *format, ...)
     va_start(args, format);
     sentence = g_strdup_vprintf(format, args);
     va_end(args);
-    g_strdelimit(sentence, "\n", ' '); /* names may hold anything */
+    for (char *c = sentence; *c; c++) { /* names may hold anything */
+        if (g_ascii_iscntrl(*c))
+            *c = *c == '\n' ? ' ' : '?';
+    }
     if (report->journal >= 0)
         log_to_journal(report, priorities[level], sentence);
     else
-        report_print(report->spec.name, sentence);
+        print_to(report->log, report->spec.name, sentence);
 }
 
 static void write_status(Report *report, json_t *object)
@@ -174,8 +256,12 @@ static void write_pid_file(Report *report, pid_t pid)
 {
     g_autofree char *text = g_strdup_printf("%d\n", pid);
     gsize len = strlen(text);
+    struct stat st = {0};
     gboolean done;
 
+    fstat(report->pid_temp_fd, &st);
+    report->pid_file_device = st.st_dev;
+    report->pid_file_inode = st.st_ino;
     done = write(report->pid_temp_fd, text, len) == (ssize_t)len;
     close(report->pid_temp_fd);
     report->pid_temp_fd = -1;
@@ -197,8 +283,8 @@ void report_child(Report *report, pid_t pid)
     if (report->spec.pid_fd >= 0) {
         if (!write_now(report->spec.pid_fd, text, strlen(text)))
             report_log(report, REPORT_WARNING,
-                       "cannot report the child's pid %d: nobody reads the "
-                       "pid descriptor",
+                       "cannot report the child's pid %d: the pid "
+                       "descriptor takes nothing",
                        pid);
         close(report->spec.pid_fd);
         report->spec.pid_fd = -1;

@@ -55,7 +55,7 @@ static const char *const allowed[] = {
     "wait4",
     "getpid",
     "gettid",
-    "getppid",
+    "getppid", "getpgrp", "getpgid",
     "tgkill",
     "getdents64",
     "readlink",

@@ -66,6 +66,11 @@ void session_close(Session *session)
         session_free(session);
 }
 
+gboolean session_may_change(const Session *session)
+{
+    return session->may_change;
+}
+
 /* Offers output to the peer; FALSE where the peer is lost. */
 static gboolean flush(Session *session)
 {

@@ -24,6 +24,7 @@ typedef struct {
 Session *session_new(int fd, gboolean may_change, const SessionEvents *events,
                      gpointer opaque);
 void session_close(Session *session);
+gboolean session_may_change(const Session *session);
 /* @line as it goes over the wire; dropped before the negotiation. A peer
  * that does not read is closed. */
 void session_send_event(Session *session, const char *line, gsize len);

@@ -31,8 +31,11 @@ static gboolean claim_fd(int *fd, const char *option, GError **error)
     if (given < 0)
         return TRUE;
     *fd = -1;
-    if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
-        errno = EBADF; /* nothing can be written to it */
+    /* Nothing can be written to it; or it was not open when we were started,
+     * and is one of our own by now. */
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY ||
+        fcntl(given, F_GETFD) & FD_CLOEXEC)
+        errno = EBADF;
     else
         *fd = fcntl(given, F_DUPFD_CLOEXEC, 3);
     if (*fd < 0)
@@ -85,8 +88,11 @@ static gboolean find_places(Supervisor *s, GError **error)
 static void know_ourselves(Supervisor *s)
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    g_autofree char *host = NULL;
 
     gethostname(s->host, sizeof s->host - 1);
+    host = g_utf8_make_valid(s->host, -1); /* it goes into messages */
+    g_strlcpy(s->host, host, sizeof s->host);
     if (fd >= 0) {
         if (read(fd, s->boot_id, sizeof s->boot_id - 1) > 0)
             g_strchomp(s->boot_id);
@@ -166,6 +172,29 @@ static gboolean register_leases(Supervisor *s, GError **error)
     return TRUE;
 }
 
+/* The finished pid file replaces what has its name. */
+static gboolean check_pid_file(Supervisor *s, GError **error)
+{
+    const char *path = s->options->pid_file;
+    GPtrArray *resources = s->options->resources;
+    struct stat file, disk;
+
+    if (!path || stat(path, &file) < 0)
+        return TRUE;
+    for (guint i = 0; i < resources->len; i++) {
+        const Resource *resource = g_ptr_array_index(resources, i);
+
+        if (!resource->path || stat(resource->path, &disk) < 0 ||
+            disk.st_dev != file.st_dev || disk.st_ino != file.st_ino)
+            continue;
+        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot use pid file '%s': it is leased as '%s'", path,
+                    resource->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean open_report(Supervisor *s, GError **error)
 {
     ReportSpec spec = {
@@ -192,7 +221,7 @@ gboolean start_prepare(Supervisor *s, GError **error)
     s->leases = lease_table_new(&supervisor_lease_events, s);
     if (!claim_fd(&s->pid_fd, "--pid-fd", error) ||
         !claim_fd(&s->json_status_fd, "--json-status-fd", error) ||
-        !open_report(s, error))
+        !check_pid_file(s, error) || !open_report(s, error))
         return FALSE;
     if (o->user || o->group) {
         s->credentials = credentials_new(o->user, o->group, error);

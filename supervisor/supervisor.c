@@ -85,6 +85,7 @@ static void do_say(Supervisor *s)
     report_log(s->report, REPORT_WARNING,
                "cannot kill the child: %s; its leases are kept", what);
     child_kill(s->child);
+    child_reap(s->child);
 }
 
 /* OFFER and TAKE belong to hand-over: no event that leads to them is made
@@ -175,6 +176,7 @@ static void on_released(gpointer opaque, LeaseSet set)
         control_unlink(s->control);
         lease_table_release(s->leases, LEASE_SET_VM);
     } else {
+        control_event(s->control, "RELEASED", json_object());
         s->finished = TRUE;
     }
 }
@@ -260,7 +262,8 @@ static void on_stopped(gpointer opaque, int sig)
 {
     Supervisor *s = opaque;
 
-    if (s->job_control && !(s->ops->flags & DRIVER_RENEWS))
+    if (s->job_control && child_in_our_group(s->child) &&
+        !(s->ops->flags & DRIVER_RENEWS))
         raise(SIGSTOP);
 }
 
@@ -285,11 +288,13 @@ static void stop_by_signal(Supervisor *s, int sig)
     supervisor_step(s, MACHINE_EVENT_STOP, reason);
 }
 
-/* The terminal signals the whole foreground process group, the child
- * included; but of its hanging up it tells the session leader alone. */
+/* The terminal signals the whole foreground process group, and the child
+ * with us if it is still of it; but of its hanging up it tells the session
+ * leader alone. */
 static gboolean child_has_it(const Supervisor *s, int sig, gboolean typed)
 {
-    return typed && !(sig == SIGHUP && s->session_leader);
+    return typed && !(sig == SIGHUP && s->session_leader) &&
+           child_in_our_group(s->child);
 }
 
 static void on_signal(Supervisor *s, int sig, gboolean typed)
@@ -314,7 +319,8 @@ static gboolean on_signals(gint fd, GIOCondition condition, gpointer data)
     gboolean typed;
     int sig;
 
-    while ((sig = signals_next(s->signals, &typed)))
+    /* Not for ever: peers and deadlines have their turn too. */
+    for (int i = 0; i < 16 && (sig = signals_next(s->signals, &typed)); i++)
         on_signal(s, sig, typed);
     return G_SOURCE_CONTINUE;
 }

@@ -23,19 +23,24 @@ LeaseTable *supervisor_leases(const Supervisor *s)
 
 json_t *supervisor_status(const Supervisor *s)
 {
+    const GError *busy = lease_table_error(s->leases);
+    const char *reason = s->reason ? s->reason
+                         : busy    ? busy->message
+                                   : "taking the leases";
     json_t *confined = json_array();
-    json_t *out = json_pack(
-        "{s:s, s:s, s:s, s:i, s:s, s:s, s:I, s:I, s:s, s:i, s:o}", "name",
-        s->options->name, "uuid", s->options->uuid, "host", s->host, "pid",
-        getpid(), "state", machine_state_name(s->state), "reason",
-        s->reason ? s->reason : "", "since", (json_int_t)s->since,
-        "state-since", (json_int_t)s->state_since, "driver", s->ops->name,
-        "leases", lease_table_count(s->leases), "confined", confined);
+    json_t *out =
+        json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:I, s:I, s:s, s:i}", "name",
+                  s->options->name, "uuid", s->options->uuid, "host", s->host,
+                  "pid", getpid(), "state", machine_state_name(s->state),
+                  "reason", reason, "since", (json_int_t)s->since,
+                  "state-since", (json_int_t)s->state_since, "driver",
+                  s->ops->name, "leases", lease_table_count(s->leases));
 
     for (guint i = 0; i < CONFINE_N_STEPS; i++) {
         if (s->confined & (1u << i))
             json_array_append_new(confined, json_string(confine_name(i)));
     }
+    json_object_set_new(out, "confined", confined);
     if (s->options->id)
         json_object_set_new(out, "id", json_string(s->options->id));
     if (child_pid(s->child) && child_is_started(s->child))
@@ -80,27 +85,36 @@ void supervisor_acquire(Supervisor *s, Resource *resource, int fd,
     reply(data, NULL, error, NULL);
 }
 
-/* FALSE where the child can be seen to still use what the lease is for. */
+/* FALSE where the child may still have open what the lease is for. A reader
+ * is only looked for. */
 static gboolean check_unused(Supervisor *s, const Lease *lease, GError **error)
 {
-    const char *name = lease_resource(lease)->name;
-    gboolean block;
+    const Resource *resource = lease_resource(lease);
+    gboolean block, sure = TRUE;
+    DriverUse use;
     dev_t device;
     ino_t inode;
-    gboolean sure = TRUE;
     pid_t pid = 0;
 
     if (lease_identity(lease, &block, &device, &inode))
         pid = child_find_open(s->child, block, device, inode, &sure);
-    if (pid)
+    if (pid) {
         g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
-                    "cannot release '%s': still open by pid %d", name, pid);
-    else if (lease_resource(lease)->mode == RESOURCE_EXCLUSIVE &&
-             lease_in_use(lease, sure))
-        g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
-                    "cannot release '%s': still open by some process", name);
-    else
+                    "cannot release '%s': still open by pid %d", resource->name,
+                    pid);
+        return FALSE;
+    }
+    if (sure || resource->mode == RESOURCE_READONLY)
         return TRUE;
+    use = lease_use(lease);
+    if (use == DRIVER_UNUSED)
+        return TRUE;
+    g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                use == DRIVER_IN_USE
+                    ? "cannot release '%s': still open by some process"
+                    : "cannot release '%s': whether it is still open cannot "
+                      "be seen from here; if it is not, use force",
+                resource->name);
     return FALSE;
 }
 
@@ -148,10 +162,12 @@ gboolean supervisor_revoke(Supervisor *s, Lease *lease, const char *reason,
     if (lease)
         lease_mark_lost(lease);
     end_lost(s, why);
+    supervisor_step(s, MACHINE_EVENT_REVOKED, why);
+    if (s->verdict == VERDICT_LOST) /* otherwise it is said at the end */
+        report_log(s->report, REPORT_WARNING, "%s", why);
     control_event(s->control, "LEASE_LOST",
                   json_pack("{s:s, s:s, s:s}", "kind", kind, "name", name,
                             "reason", reason));
-    supervisor_step(s, MACHINE_EVENT_REVOKED, why);
     return TRUE;
 }
 

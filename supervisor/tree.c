@@ -2,6 +2,7 @@
 /* DOC: see tree.h. */
 #include "tree.h"
 
+#include <errno.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
 
@@ -20,53 +21,60 @@ gboolean tree_is_foreign(const GArray *foreign, pid_t pid)
     return FALSE;
 }
 
-static gboolean walk_below(pid_t parent, int depth, TreeVisit visit,
-                           gpointer data);
+typedef struct {
+    TreeVisit visit;
+    gpointer data;
+    gboolean done;
+    gboolean complete;
+} Walk;
 
-static gboolean walk_one(pid_t pid, pid_t parent, int depth, TreeVisit visit,
-                         gpointer data)
+static void walk_below(Walk *walk, pid_t parent, int depth);
+
+static void walk_one(Walk *walk, pid_t pid, pid_t parent, int depth)
 {
     int pidfd = pidfd_open(pid, 0);
-    gboolean done = FALSE;
     ProcStat stat;
 
-    if (pidfd < 0)
-        return FALSE;
-    /* A process that lost its parent is ours. */
-    if (proc_stat(pid, &stat) &&
-        (stat.parent == parent || stat.parent == getpid()))
-        done =
-            visit(pid, pidfd, data) || walk_below(pid, depth + 1, visit, data);
+    if (pidfd < 0) {
+        walk->complete &= errno == ESRCH;
+        return;
+    }
+    if (!proc_stat(pid, &stat)) {
+        walk->complete &= errno == ENOENT || errno == ESRCH;
+    } else if (stat.parent == parent || stat.parent == getpid()) {
+        /* of that parent, or ours since it lost it */
+        walk->done = walk->visit(pid, pidfd, walk->data);
+        if (!walk->done)
+            walk_below(walk, pid, depth + 1);
+    }
     close(pidfd);
-    return done;
 }
 
-static gboolean walk_below(pid_t parent, int depth, TreeVisit visit,
-                           gpointer data)
+static void walk_below(Walk *walk, pid_t parent, int depth)
 {
     g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-    gboolean done = FALSE;
 
-    if (depth > MAX_DEPTH)
+    if (depth > MAX_DEPTH || !proc_children(parent, pids)) {
+        walk->complete = FALSE;
+        return;
+    }
+    for (guint i = 0; i < pids->len && !walk->done; i++)
+        walk_one(walk, g_array_index(pids, pid_t, i), parent, depth);
+}
+
+gboolean tree_walk(int children, const GArray *foreign, TreeVisit visit,
+                   gpointer data)
+{
+    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    Walk walk = {visit, data, FALSE, TRUE};
+
+    if (!proc_own_children(children, pids))
         return FALSE;
-    proc_children(parent, pids);
-    for (guint i = 0; i < pids->len && !done; i++)
-        done =
-            walk_one(g_array_index(pids, pid_t, i), parent, depth, visit, data);
-    return done;
-}
-
-void tree_walk(int children, const GArray *foreign, TreeVisit visit,
-               gpointer data)
-{
-    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-    gboolean done = FALSE;
-
-    proc_own_children(children, pids);
-    for (guint i = 0; i < pids->len && !done; i++) {
+    for (guint i = 0; i < pids->len && !walk.done; i++) {
         pid_t pid = g_array_index(pids, pid_t, i);
 
         if (!tree_is_foreign(foreign, pid))
-            done = walk_one(pid, getpid(), 0, visit, data);
+            walk_one(&walk, pid, getpid(), 0);
     }
+    return walk.complete;
 }

@@ -17,9 +17,10 @@
 typedef gboolean (*TreeVisit)(pid_t pid, int pidfd, gpointer data);
 
 /* Visits all descendants but @foreign (an array of pid_t) and theirs.
- * @children: where our own are listed, see proc.h. */
-void tree_walk(int children, const GArray *foreign, TreeVisit visit,
-               gpointer data);
+ * @children: where our own are listed, see proc.h. FALSE where some could not
+ * be seen, or stand deeper than the walk goes. */
+gboolean tree_walk(int children, const GArray *foreign, TreeVisit visit,
+                   gpointer data);
 
 gboolean tree_is_foreign(const GArray *foreign, pid_t pid);
 

@@ -7,6 +7,9 @@
 
 #include "../libsupervise/qmp.h"
 
+/* It goes into a line of the log, which may have little room. */
+#define REASON_MAX 1024
+
 #define ANY_STATE ((1u << MACHINE_N_STATES) - 1)
 #define NOT_GONE  (ANY_STATE & ~(1u << MACHINE_GONE))
 #define RUNNING   (1u << MACHINE_RUNNING)
@@ -88,7 +91,7 @@ static gboolean one_of(const json_t *arguments, ResourceKind *kind,
     return FALSE;
 }
 
-/* The resource that a client describes, not yet in the table. */
+/* The resource that a client describes. */
 static Resource *make_resource(const json_t *arguments, GError **error)
 {
     const char *mode_name = string_of(arguments, "mode");
@@ -154,18 +157,16 @@ static void lease_acquire_verb(Supervisor *supervisor, Request *request,
 static Lease *find_lease(Supervisor *supervisor, const json_t *arguments,
                          GError **error)
 {
-    LeaseTable *leases = supervisor_leases(supervisor);
-    ResourceKind kind;
-    const char *text;
+    g_autoptr(Resource) resource = make_resource(arguments, error);
     Lease *lease;
 
-    if (!one_of(arguments, &kind, &text, error))
+    if (!resource)
         return NULL;
-    lease = lease_table_find(leases, kind, text);
+    lease = lease_table_find(supervisor_leases(supervisor), resource);
     if (!lease)
         g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
                     "cannot find %s '%s': the VM has no such lease",
-                    resource_kind_name(kind), text);
+                    resource_kind_name(resource->kind), resource->name);
     return lease;
 }
 
@@ -198,6 +199,10 @@ static void revoke_verb(Supervisor *supervisor, Request *request,
         string_of(arguments, "disk") || string_of(arguments, "lease");
     Lease *lease = named ? find_lease(supervisor, arguments, &error) : NULL;
 
+    if (reason && strlen(reason) > REASON_MAX)
+        g_set_error(&error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot run 'revoke': the reason is longer than %d bytes",
+                    REASON_MAX);
     answer(request,
            !error && supervisor_revoke(supervisor, lease,
                                        reason ? reason : "revoked", &error),
@@ -295,7 +300,8 @@ static const Verb table[] = {
      "exit status is 124. The connection ends when the leases are free.",
      "nothing",
      {DISK_OR_LEASE("LOCKSPACE:KEY"),
-      {"reason", JSON_STRING, FALSE, "for log and status"}}},
+      {"reason", JSON_STRING, FALSE,
+       "for log and status, at most 1024 bytes"}}},
     {"shutdown",
      TRUE,
      NOT_GONE,

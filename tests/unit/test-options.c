@@ -101,7 +101,11 @@ static void waiting(void)
     g_assert_false(never->wait);
     refused("v --wait=soon -- c", "number of seconds");
     refused("v --wait=-1 -- c", "number of seconds");
-    refused("v --wait=1e99 -- c", "number of seconds");
+    refused("v --wait=1e9 -- c", "number of seconds");
+    refused("v --wait=0x10 -- c", "number of seconds");
+    refused("v --wait=1.2.3 -- c", "number of seconds");
+    refused("v --wait= -- c", "number of seconds");
+    refused("v --wait=99999999 -- c", "month");
     refused("v --wait=\xff -- c", "number of seconds");
     refused("v --wait=nan -- c", "number of seconds");
 }
