@@ -129,6 +129,14 @@ parent_of() {
     same "count" 3 "$(grep -c QUIT signals)"
 }
 
+@test "^C on a terminal reaches a child in a session of its own, too" {
+    terminal "$SUPERVISOR" --uuid "$U" --name vm -- setsid "$FAKEVMM" \
+        --log-signals "$T/signals" --ready "$T/ready"
+    wait_until test -s ready
+    type '\003'
+    wait_until has_line signals '^INT user'
+}
+
 @test "an INT sent by kill on a terminal is passed on" {
     on_terminal
     kill -INT "$SUP"
