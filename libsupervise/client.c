@@ -367,12 +367,9 @@ static gboolean negotiate(Client *client, const char *path, GError **error)
         return FALSE;
     }
     if (!greeting && access(path, F_OK) < 0)
-        return set_reason(error, QMP_ERROR_NO_SUPERVISOR,
-                          "the supervisor has just ended");
-    if (!greeting)
-        return set_reason(error, QMP_ERROR_GENERIC,
-                          "the supervisor has closed the connection: it has "
-                          "no room, or does not admit this user");
+        return set_reason(error, QMP_ERROR_NO_SUPERVISOR, "it has ended");
+    if (!greeting) /* it has no room, or does not admit us */
+        return set_reason(error, QMP_ERROR_GENERIC, "it has hung up");
     if (!json_object_get(greeting, "QMP"))
         return set_reason(error, QMP_ERROR_GENERIC,
                           "what listens there is no supervisor");

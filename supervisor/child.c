@@ -387,37 +387,9 @@ char *child_describe(const Child *child)
                            wchan ? ")" : "");
 }
 
-typedef struct {
-    gboolean block;
-    dev_t device;
-    ino_t inode;
-    pid_t found;
-    gboolean sure;
-} Wanted;
-
-static gboolean has_open(pid_t pid, int pidfd, gpointer data)
-{
-    Wanted *wanted = data;
-
-    switch (proc_has_open(pid, wanted->block, wanted->device, wanted->inode)) {
-    case PROC_OPEN:
-        wanted->found = pid;
-        break;
-    case PROC_UNREADABLE:
-        wanted->sure = FALSE;
-        break;
-    case PROC_NOT_OPEN:
-        break;
-    }
-    return wanted->found != 0;
-}
-
 pid_t child_find_open(const Child *child, gboolean block, dev_t device,
                       ino_t inode, gboolean *sure)
 {
-    Wanted wanted = {block, device, inode, 0, TRUE};
-
-    *sure = tree_walk(child->children, child->foreign, has_open, &wanted) &&
-            wanted.sure;
-    return wanted.found;
+    return tree_find_open(child->children, child->foreign, block, device, inode,
+                          sure);
 }

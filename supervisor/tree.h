@@ -22,6 +22,11 @@ typedef gboolean (*TreeVisit)(pid_t pid, int pidfd, gpointer data);
 gboolean tree_walk(int children, const GArray *foreign, TreeVisit visit,
                    gpointer data);
 
+/* The first of them that has the file open or mapped (see proc.h), or 0.
+ * @sure is set to FALSE where not all could be looked at. */
+pid_t tree_find_open(int children, const GArray *foreign, gboolean block,
+                     dev_t device, ino_t inode, gboolean *sure);
+
 gboolean tree_is_foreign(const GArray *foreign, pid_t pid);
 
 #endif

@@ -37,6 +37,11 @@ typedef struct {
 void verbs_run(gpointer supervisor, Request *request, const char *name,
                json_t *arguments);
 
+/* FALSE and BAD_ARGUMENT where @arguments (an object, or NULL) are not those
+ * that the table has for @verb. */
+gboolean verb_check_arguments(const Verb *verb, json_t *arguments,
+                              GError **error);
+
 /* The table; @n is set to its length. */
 const Verb *verbs_table(gsize *n);
 

@@ -54,7 +54,7 @@ law "$(ls supervisor/driver_*.c)" "$lib driver.h"
 law "$(ls supervisor/lease*.[ch])" "$lib driver.h"
 law "$(ls supervisor/child.[ch] supervisor/tree.[ch])" "qmp.h signals.h cgroup.h proc.h tree.h watch.h"
 law "$(ls supervisor/control.[ch] supervisor/session.[ch])" "qmp.h session.h control.h watch.h"
-law "supervisor/verbs.c supervisor/verbs.h" "$lib control.h supervisor.h"
+law "supervisor/verbs.c supervisor/verbs_check.c supervisor/verbs.h" "$lib control.h supervisor.h"
 law "supervisor/main.c" "confine.h options.h report.h signals.h supervisor.h"
 
 echo "lint: one room each signals and waits, exits, steps the machine"

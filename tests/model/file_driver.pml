@@ -1,0 +1,749 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: the file driver's lock protocol, for spin (tests/model/run.sh)
+ *
+ * Parties are VMs: a source S, its targets T and U, thieves F and G (exclusive,
+ * G shared with -DG_SHARED) and H (shared), and two that know byte 0 only: W,
+ * virtlockd, and R, virtlockd with <shareable/>. Each has a supervisor (UP), a
+ * child (KID) and two descriptions:
+ *
+ *   D  per disk, the supervisor's alone: bytes L (lease) and C (claim)
+ *   V  one per VM, read-only, inherited: a byte VE (exclusive) or VS (shared)
+ *      per disk, read locks only
+ *
+ * D closes when the supervisor dies, V when supervisor and child are both dead.
+ * Variables are bit masks over parties: Lr[d] is who read-locks byte L of disk
+ * d. RUN[d] is whose child has d open for writing, which is what QEMU's byte
+ * 101 tells; IO[d] is whose child died with a write in flight, which keeps that
+ * byte. Each lock call, each F_OFD_GETLK and each message is one atomic step.
+ * Between two steps anything may happen: a supervisor is SIGKILLed, a child
+ * dies, a write lands, a manager calls.
+ *
+ * Checked where it could break: P1 two that may write and exclude each other;
+ * P2 leases that exclude each other, third parties during a hand-over, two
+ * targets; P3 a lock that nobody is left to drop; P4 a lease let go before its
+ * child is gone and drained; P5 a source that runs on after a target has run.
+ * With -DLTL=name: what must happen in the end (last lines of this file).
+ *
+ * Should:  take one step of facts as one step here; know nothing in a step that
+ *          the lock call cannot tell (GETLK does not say whose byte 101 it is).
+ * Mustn't: let bookkeeping (HOLD, orphan, ran) decide what a party does.
+ */
+
+/* --- who takes part, and what may happen ------------------------------------ */
+
+#define S 0
+#define T 1
+#define U 2
+#define F 3
+#define G 4
+#define H 5
+#define W 6
+#define R 7
+#define PARTIES_MAX 8
+#define NONE 255
+
+#ifndef PARTIES /* mask */
+#define PARTIES 3
+#endif
+#ifndef DISKS /* 2: F starts with disk 0 and plugs 1, G the other way round */
+#define DISKS 1
+#endif
+#ifndef HOT /* mask of F, G, H that start without a disk and plug disk 0 */
+#define HOT 0
+#endif
+#ifndef CRASH /* supervisors SIGKILLed: 0 none, 1 one, 2 any number */
+#define CRASH 2
+#endif
+#ifndef CRASHABLE /* mask: whose supervisor */
+#define CRASHABLE 255
+#endif
+#ifndef AIO /* a write may land after its child is dead */
+#define AIO 1
+#endif
+#ifndef QUIET /* 0: nobody sees byte 101 (another VMM, no common lock domain) */
+#define QUIET 1
+#endif
+#ifndef CAREFUL /* 0: completes the target at any time, not after the migration */
+#define CAREFUL 1
+#endif
+#ifndef SELF_ACTIVATING /* no -S, no late-block-activate: the target just runs */
+#define SELF_ACTIVATING 0
+#endif
+#ifndef WAIT /* migrate-complete --wait */
+#define WAIT 0
+#endif
+#ifndef DEADLINES /* 0: neither CLAIMING nor RECLAIMING gives up by itself */
+#define DEADLINES 1
+#endif
+#ifndef CHILD_DROPS /* children give up their own liveness */
+#define CHILD_DROPS 0
+#endif
+#ifndef OFFERS /* 0: S is never asked to hand over */
+#define OFFERS 1
+#endif
+#ifndef W_FREES_FIRST /* virtlockd as it is: unlocks, then kills */
+#define W_FREES_FIRST 0
+#endif
+#ifndef WRITERS /* mask: whose writes P1 looks at */
+#define WRITERS 255
+#endif
+
+/* Seeded mistakes: -DMISTAKE=n. Each must be caught. */
+#ifndef MISTAKE
+#define MISTAKE 0
+#endif
+#define LIVE_AT_TAKE (MISTAKE == 1)    /* target's VE at take, not at claim */
+#define CLAIM_BLIND (MISTAKE == 2)     /* claim does not test VS */
+#define LIVE_AFTER_C (MISTAKE == 3)    /* fresh: unlock C, then VE or VS */
+#define NO_CLAIM_NEEDED (MISTAKE == 4) /* complete-out without a claim */
+#define FREEZES (MISTAKE == 5)         /* complete-out freezes, kills later */
+#define TAKER_BLIND (MISTAKE == 6)     /* fresh: no quiet test */
+#define IN_BLIND (MISTAKE == 7)        /* complete-in: no quiet test */
+#define GEN_AFTER (MISTAKE == 8)       /* generation raised after the answer */
+#define GEN_EARLY (MISTAKE == 9)       /* cancel reads the generation first */
+#define DRAIN_ALONE (MISTAKE == 10)    /* drained is always "byte 101 is free" */
+#define HOT_LATE (MISTAKE == 11)       /* hot-plug answers, then sets liveness */
+#define HOT_BLIND (MISTAKE == 12)      /* hot release of an open disk */
+#define FREES_FIRST (MISTAKE == 13)    /* release, then kill */
+#define LOOK_THEN_LOCK (MISTAKE == 14) /* VE and VS tested before L is locked */
+#define BACK_BLIND (MISTAKE == 15)     /* cancel on the source: no VE test */
+#define CLAIM_SHARED (MISTAKE == 16)   /* claim read-locks C */
+#define NO_LIVENESS (MISTAKE == 17)    /* no liveness at all */
+#define PLUG_OLD_D (MISTAKE == 18)     /* child inherits D as well */
+
+/* --- state ------------------------------------------------------------------ */
+
+#define OFF 0
+#define RUNNING 1
+#define OUTGOING 2
+#define RECLAIMING 3
+#define INCOMING 4
+#define CLAIMING 5
+#define HANDED 6 /* KILLING after complete-out */
+#define KILLING 7
+
+byte st[3];                                  /* of S, T, U */
+byte Lr[DISKS], Lw[DISKS], Cr[DISKS], Cw[DISKS];
+byte VE[DISKS], VS[DISKS];
+byte UP, KID, KILLED;                        /* KILLED: a signal is on its way */
+byte TOLD[DISKS];                            /* whose child may open it */
+byte RUN[DISKS], IO[DISKS];
+bit gen;                                     /* the record's, since S's offer */
+bit committed;                               /* the manager's: asked a target */
+byte answered, moved = NONE;                 /* complete-in said yes; migrated to */
+byte HOLD[DISKS];                            /* who believes he has a lease */
+bit orphan, ran, spent;
+
+#define BIT(p) (1 << (p))
+#define OTHERS(mask, p) ((mask) & ~BIT(p))
+#define ON(p) ((PARTIES >> (p)) & 1)
+#ifdef G_SHARED
+#define SHARED (BIT(G) | BIT(H) | BIT(R))
+#else
+#define SHARED (BIT(H) | BIT(R))
+#endif
+#define IS_SHARED(p) ((SHARED >> (p)) & 1)
+#define IS_HOT(p) ((HOT >> (p)) & 1)
+#define THIRD(p) ((p) >= F)
+
+/* Byte 101, as GETLK shows it; of an exclusive writer (byte 201 too). */
+#define BUSY(d) (RUN[d] | IO[d])
+#define IS_QUIET(d) (!QUIET || BUSY(d) == 0)
+#define IS_QUIET_FOR_SHARED(d) (!QUIET || (BUSY(d) & ~SHARED) == 0)
+
+/* --- single lock calls ------------------------------------------------------ */
+
+#define SET(mask, p) mask = mask | BIT(p)
+#define CLEAR(mask, p) mask = mask & ~BIT(p)
+
+#define CAN_READ(byte_w, p) (OTHERS(byte_w, p) == 0)
+#define CAN_WRITE(byte_r, byte_w, p) (OTHERS(byte_r | byte_w, p) == 0)
+#define READ_C(p, d) SET(Cr[d], p); CLEAR(Cw[d], p)
+#define READ_L(p, d) SET(Lr[d], p); CLEAR(Lw[d], p)
+#define WRITE_L(p, d) SET(Lw[d], p); CLEAR(Lr[d], p)
+#define WRITE_C(p, d) SET(Cw[d], p)
+#define UNLOCK_C(p, d) CLEAR(Cr[d], p); CLEAR(Cw[d], p)
+#define UNLOCK_L(p, d) CLEAR(Lr[d], p); CLEAR(Lw[d], p)
+#define CLEAR_V(p, d) CLEAR(VE[d], p); CLEAR(VS[d], p)
+#define VE_FREE(p, d) (OTHERS(VE[d], p) == 0)
+#define VS_FREE(p, d) (OTHERS(VS[d], p) == 0)
+
+#define ATTEMPT(can, effect, ok) \
+    d_step { if :: can -> effect; ok = 1 :: else -> ok = 0 fi }
+
+#define TEST(condition, ok) ok = ((condition) -> 1 : 0)
+
+/* --- bookkeeping and properties --------------------------------------------- */
+
+#define COMPATIBLE(p, d) \
+    (OTHERS(HOLD[d], p) == 0 || (IS_SHARED(p) && (HOLD[d] & ~SHARED) == 0))
+
+/* P2. The one pair that may both hold: a source that offered, one target. */
+inline hold(p, d)
+{
+    if
+    :: THIRD(p) -> assert(COMPATIBLE(p, d)); assert(!orphan)
+    :: (p == T || p == U) && st[p] == OFF ->
+        assert((OTHERS(HOLD[d], p) & ~BIT(S)) == 0);
+        assert(!(HOLD[d] & BIT(S)) || st[S] >= OUTGOING);
+        orphan = 0
+    :: else -> assert(OTHERS(HOLD[d], p) == 0)
+    fi;
+    SET(HOLD[d], p)
+}
+
+/* P1 and P5. */
+inline opens(p, d)
+{
+    SET(RUN[d], p);
+    CLEAR(TOLD[d], p);
+    if
+    :: (BIT(p) & WRITERS) ->
+        assert(OTHERS(BUSY(d) & WRITERS, p) == 0 ||
+               (IS_SHARED(p) && (BUSY(d) & WRITERS & ~SHARED) == 0))
+    :: else
+    fi;
+    if
+    :: p == S -> assert(SELF_ACTIVATING || !ran)
+    :: p == T || p == U -> ran = 1
+    :: else
+    fi
+}
+
+/* P4. A self-activating target that was never completed cannot know. */
+inline let_go(p, d)
+{
+    assert(IS_SHARED(p) || !(BUSY(d) & BIT(p)) ||
+           (SELF_ACTIVATING && (p == T || p == U)));
+    UNLOCK_L(p, d);
+    CLEAR(HOLD[d], p)
+}
+
+/* P3. */
+inline nothing_left()
+{
+    if
+    :: UP == 0 && KID == 0 ->
+        assert((Lr[0] | Lw[0] | Cr[0] | Cw[0] | VE[0] | VS[0]) == 0);
+#if DISKS > 1
+        assert((Lr[1] | Lw[1] | Cr[1] | Cw[1] | VE[1] | VS[1]) == 0)
+#endif
+    :: else
+    fi
+}
+
+inline close_d(p, d)
+{
+    UNLOCK_L(p, d);
+    UNLOCK_C(p, d);
+    CLEAR(HOLD[d], p)
+}
+
+/* A supervisor ends, of itself or not. */
+inline ends(p)
+{
+    CLEAR(UP, p);
+    close_d(p, 0);
+#if DISKS > 1
+    close_d(p, 1);
+#endif
+    if
+    :: !(KID & BIT(p)) ->
+        CLEAR_V(p, 0);
+#if DISKS > 1
+        CLEAR_V(p, 1)
+#endif
+    :: else
+    fi;
+    if :: !THIRD(p) -> st[p] = OFF :: else fi;
+    if :: moved == p -> moved = NONE :: else fi;
+    CLEAR(answered, p);
+    nothing_left()
+}
+
+inline dies_on(p, d)
+{
+    if
+    :: AIO && (RUN[d] & BIT(p)) -> SET(IO[d], p)
+    :: true
+    fi;
+    CLEAR(RUN[d], p);
+    CLEAR(TOLD[d], p);
+    if :: !(UP & BIT(p)) -> CLEAR_V(p, d) :: else fi
+}
+
+/* What happens to a VM from outside: its child's deeds and death, the kernel's. */
+proctype Fate(byte p)
+{
+end:
+    do
+    :: d_step { (TOLD[0] & BIT(p)) && (KID & BIT(p)) -> opens(p, 0) }
+    :: atomic {
+        (KID & BIT(p)) -> /* by itself, by us, or for want of a supervisor */
+        CLEAR(KID, p);
+        CLEAR(KILLED, p);
+        dies_on(p, 0);
+#if DISKS > 1
+        dies_on(p, 1);
+#endif
+        nothing_left()
+    }
+#if AIO
+    :: d_step { (IO[0] & BIT(p)) -> CLEAR(IO[0], p) }
+#endif
+#if DISKS > 1
+    :: d_step { (TOLD[1] & BIT(p)) && (KID & BIT(p)) -> opens(p, 1) }
+    :: d_step { (IO[1] & BIT(p)) -> CLEAR(IO[1], p) }
+#endif
+#if HOT || DISKS > 1
+    :: d_step { /* device_del: the plugged disk is closed, and quiet */
+        (DISKS > 1 || IS_HOT(p)) && (RUN[DISKS > 1 && p == F] & BIT(p)) ->
+        CLEAR(RUN[DISKS > 1 && p == F], p)
+    }
+#endif
+#if CHILD_DROPS
+    :: d_step { (KID & BIT(p)) && ((VE[0] | VS[0]) & BIT(p)) -> CLEAR_V(p, 0) }
+#endif
+#if CRASH
+    :: d_step {
+        (UP & BIT(p)) && ((CRASHABLE >> p) & 1) && (CRASH > 1 || !spent) ->
+        spent = (CRASH == 1);
+        ends(p)
+    }
+#endif
+    od
+}
+
+/* --- steps of a supervisor -------------------------------------------------- */
+
+/* One description can be used again when nothing of its last user is left. */
+#define CAN_START(p) (!((UP | KID | IO[0] | IO[DISKS - 1]) & BIT(p)))
+
+#define SET_V(p, d) \
+    if :: IS_SHARED(p) -> SET(VS[d], p) :: else -> SET(VE[d], p) fi
+
+inline live(p, d)
+{
+    if
+    :: NO_LIVENESS -> skip
+    :: else -> d_step { SET_V(p, d) }
+    fi
+}
+
+inline free_of_others(p, d, ok)
+{
+    TEST(VE_FREE(p, d), ok);
+    if
+    :: ok && !IS_SHARED(p) -> TEST(VS_FREE(p, d), ok)
+    :: else
+    fi
+}
+
+/* The rest of a fresh acquire, C being read-locked. ok = 0: drop all of it. */
+inline acquire(p, d, ok)
+{
+    ok = 1;
+    if :: LOOK_THEN_LOCK -> free_of_others(p, d, ok) :: else fi;
+    if
+    :: ok && IS_SHARED(p) -> ATTEMPT(CAN_READ(Lw[d], p), READ_L(p, d), ok)
+    :: ok && !IS_SHARED(p) ->
+        ATTEMPT(CAN_WRITE(Lr[d], Lw[d], p), WRITE_L(p, d), ok)
+    :: else
+    fi;
+    if :: ok && !LOOK_THEN_LOCK -> free_of_others(p, d, ok) :: else fi;
+    if
+    :: ok && !TAKER_BLIND && IS_SHARED(p) -> TEST(IS_QUIET_FOR_SHARED(d), ok)
+    :: ok && !TAKER_BLIND && !IS_SHARED(p) -> TEST(IS_QUIET(d), ok)
+    :: else
+    fi;
+    if
+    :: ok && (LIVE_AFTER_C || (HOT_LATE && (KID & BIT(p)))) ->
+        d_step { UNLOCK_C(p, d) }
+    :: ok && !LIVE_AFTER_C && !(HOT_LATE && (KID & BIT(p))) ->
+        live(p, d);
+        d_step { UNLOCK_C(p, d) }
+    :: else
+    fi;
+    if
+    :: ok && LIVE_AFTER_C -> live(p, d)
+    :: else
+    fi;
+    d_step { if :: ok -> hold(p, d) :: else -> close_d(p, d) fi }
+}
+
+/*
+ * Gone and drained. Byte 101 does not say whose it is: where another holds L
+ * too (sharers; a target not completed), he waits for it after us; where a
+ * target was completed, its quiet test came after our last write.
+ */
+#define GONE(p) (!(KID & BIT(p)))
+#define ANOTHER_HOLDS(p, d) (OTHERS(Lr[d] | Lw[d], p) != 0)
+#define DRAINED(p, d, excused) \
+    (GONE(p) && (IS_QUIET(d) || ((excused) && !DRAIN_ALONE)))
+
+/* --- thieves, with hot-plug ------------------------------------------------- */
+
+proctype Thief(byte p)
+{
+    bit ok;
+    byte cold, hot;
+
+    d_step {
+        cold = (DISKS > 1 -> (p == G) : (IS_HOT(p) -> NONE : 0));
+        hot = (DISKS > 1 -> (p == F) : (IS_HOT(p) -> 0 : NONE))
+    }
+end:
+    if
+    :: d_step { cold == NONE && CAN_START(p) -> SET(UP, p) }
+    :: d_step {
+        cold != NONE && CAN_START(p) && CAN_READ(Cw[cold], p) ->
+        SET(UP, p);
+        READ_C(p, cold)
+    }
+    fi;
+    {
+        if
+        :: cold != NONE ->
+            acquire(p, cold, ok);
+            if :: !ok -> goto out :: else -> ok = 0 fi
+        :: else
+        fi;
+        d_step {
+            SET(KID, p);
+            if :: cold != NONE -> SET(TOLD[cold], p) :: else fi
+        };
+running:
+        if
+        :: !(KID & BIT(p)) -> goto gone
+        :: goto killing
+        :: d_step { /* lease-acquire */
+            hot != NONE && (KID & BIT(p)) && !(HOLD[hot] & BIT(p)) &&
+            CAN_READ(Cw[hot], p) -> READ_C(p, hot)
+        };
+            acquire(p, hot, ok);
+            if
+            :: ok -> ok = 0;
+                d_step { if :: KID & BIT(p) -> SET(TOLD[hot], p) :: else fi };
+                if :: HOT_LATE -> live(p, hot) :: else fi
+            :: else
+            fi;
+            goto running
+        :: d_step { /* lease-release: refused while the disk is open */
+            hot != NONE && (KID & BIT(p)) && (HOLD[hot] & BIT(p)) &&
+            !(TOLD[hot] & BIT(p)) &&
+            (HOT_BLIND || (!(RUN[hot] & BIT(p)) &&
+                           (IS_QUIET(hot) || IS_SHARED(p)))) ->
+            CLEAR_V(p, hot)
+        };
+            d_step {
+                if :: HOT_BLIND -> UNLOCK_L(p, hot); CLEAR(HOLD[hot], p)
+                :: else -> let_go(p, hot) fi
+            };
+            goto running
+        fi;
+killing:
+        if
+        :: FREES_FIRST && cold != NONE ->
+            d_step { CLEAR_V(p, cold); UNLOCK_L(p, cold); CLEAR(HOLD[cold], p) }
+        :: else
+        fi;
+        d_step { KILLED = KILLED | (KID & BIT(p)) };
+gone:
+        if
+        :: cold != NONE ->
+            d_step {
+                DRAINED(p, cold, IS_SHARED(p) && ANOTHER_HOLDS(p, cold)) ->
+                CLEAR_V(p, cold)
+            };
+            d_step { let_go(p, cold) }
+        :: else
+        fi;
+        if
+        :: hot != NONE && (HOLD[hot] & BIT(p)) ->
+            d_step {
+                DRAINED(p, hot, IS_SHARED(p) && ANOTHER_HOLDS(p, hot)) ->
+                CLEAR_V(p, hot)
+            };
+            d_step { let_go(p, hot) }
+        :: else
+        fi;
+out:
+        skip;
+        d_step { GONE(p) -> ok = 0; ends(p) }
+    } unless { !(UP & BIT(p)) };
+    ok = 0;
+    goto end
+}
+
+/* virtlockd: locks byte 0, starts QEMU; kills before it unlocks, or after. */
+proctype Virtlockd(byte p)
+{
+end:
+    if
+    :: d_step {
+        CAN_START(p) && (IS_SHARED(p) -> CAN_READ(Lw[0], p)
+                                      : CAN_WRITE(Lr[0], Lw[0], p)) ->
+        SET(UP, p);
+        if :: IS_SHARED(p) -> READ_L(p, 0) :: else -> WRITE_L(p, 0) fi;
+        hold(p, 0)
+    }
+    fi;
+    {
+        d_step { SET(KID, p); opens(p, 0) };
+        if
+        :: d_step { (KID & BIT(p)) -> SET(KILLED, p) }
+        :: !(KID & BIT(p))
+        fi;
+        if
+        :: W_FREES_FIRST -> d_step { UNLOCK_L(p, 0); CLEAR(HOLD[0], p) }
+        :: else
+        fi;
+        d_step { GONE(p) && !(IO[0] & BIT(p)) -> ends(p) }
+    } unless { !(UP & BIT(p)) };
+    goto end
+}
+
+/* --- the hand-over: disk 0 -------------------------------------------------- */
+
+proctype Source()
+{
+    bit ok;
+
+end:
+    if
+    :: d_step { CAN_START(S) && CAN_READ(Cw[0], S) -> SET(UP, S); READ_C(S, 0) }
+    fi;
+    {
+        acquire(S, 0, ok);
+        if :: !ok -> goto out :: else fi;
+        d_step {
+            ok = 0;
+            SET(KID, S);
+            SET(TOLD[0], S);
+            st[S] = RUNNING;
+            gen = 0; committed = 0; ran = 0; orphan = 0; moved = NONE
+        };
+running:
+        if
+        :: !(KID & BIT(S)) -> goto gone
+        :: goto killing
+        :: d_step { /* offer */
+            OFFERS && (KID & BIT(S)) && !(TOLD[0] & BIT(S)) ->
+            READ_L(S, 0);
+            st[S] = OUTGOING
+        }
+        fi;
+outgoing:
+        if
+        :: !(KID & BIT(S)) -> goto gone
+        :: goto killing
+        :: d_step { /* cancel */
+            (KID & BIT(S)) && !(GEN_EARLY && gen) -> st[S] = RECLAIMING
+        };
+            goto reclaiming
+        :: d_step { /* complete-out */
+            (KID & BIT(S)) && (NO_CLAIM_NEEDED || OTHERS(Cw[0], S) != 0) ->
+            st[S] = HANDED;
+            orphan = (OTHERS(Cw[0], S) == 0)
+        };
+            if
+            :: FREEZES ->
+                atomic {
+                    if :: AIO && (RUN[0] & BIT(S)) -> SET(IO[0], S)
+                    :: true fi;
+                    CLEAR(RUN[0], S)
+                };
+                d_step { CLEAR_V(S, 0) };
+                d_step { let_go(S, 0) }
+            :: else
+            fi;
+            goto killing
+        fi;
+reclaiming:
+        if
+        :: d_step { CAN_WRITE(Lr[0], Lw[0], S) -> WRITE_L(S, 0) }
+        :: !(KID & BIT(S)) -> goto gone
+        :: DEADLINES -> st[S] = OUTGOING; goto outgoing
+        :: !DEADLINES -> goto killing /* stop */
+        fi;
+        if
+        :: VE_FREE(S, 0) || BACK_BLIND
+        :: !(KID & BIT(S)) -> goto gone
+        :: d_step { DEADLINES && !VE_FREE(S, 0) -> READ_L(S, 0); st[S] = OUTGOING };
+            goto outgoing
+        :: !DEADLINES && !VE_FREE(S, 0) -> goto killing
+        fi;
+        if /* the generation, read with L in hand */
+        :: d_step { gen && !GEN_EARLY -> READ_L(S, 0); st[S] = OUTGOING };
+            goto outgoing
+        :: d_step {
+            !gen || GEN_EARLY ->
+            hold(S, 0);
+            st[S] = RUNNING;
+            committed = 0; moved = NONE
+        }
+        fi;
+        goto running;
+killing:
+        skip;
+        d_step { KILLED = KILLED | (KID & BIT(S)) };
+gone:
+        skip;
+        d_step { DRAINED(S, 0, gen) -> CLEAR_V(S, 0) };
+        d_step { let_go(S, 0); st[S] = KILLING };
+out:
+        skip;
+        d_step { ok = 0; ends(S) }
+    } unless { !(UP & BIT(S)) };
+    ok = 0;
+    goto end
+}
+
+proctype Target(byte p)
+{
+    bit ok;
+
+end:
+    if
+    :: d_step {
+        CAN_START(p) && !CLAIM_SHARED && CAN_WRITE(Cr[0], Cw[0], p) ->
+        SET(UP, p);
+        WRITE_C(p, 0)
+    }
+    :: d_step {
+        CAN_START(p) && CLAIM_SHARED && CAN_READ(Cw[0], p) ->
+        SET(UP, p);
+        READ_C(p, 0)
+    }
+    fi;
+    {
+        ATTEMPT(CAN_READ(Lw[0], p), READ_L(p, 0), ok);
+        if :: !ok -> goto out :: else fi;
+        if :: !CLAIM_BLIND -> TEST(VS_FREE(p, 0), ok) :: else fi;
+        if :: !ok -> goto out :: else -> ok = 0 fi;
+        d_step {
+            if :: !LIVE_AT_TAKE && !NO_LIVENESS -> SET(VE[0], p) :: else fi;
+            hold(p, 0)
+        };
+        d_step { SET(KID, p); st[p] = INCOMING };
+incoming:
+        if
+        :: !(KID & BIT(p)) -> goto gone
+        :: goto killing /* cancel, stop */
+        :: d_step { (KID & BIT(p)) && (!CAREFUL || moved == p) -> committed = 1 }
+        fi;
+        /* complete-in: quiet, where QEMU is still inactive */
+        d_step {
+            ok = (IS_QUIET(0) || IN_BLIND ||
+                  (SELF_ACTIVATING && (RUN[0] & BIT(p))));
+            if :: !ok -> committed = 0 :: else fi
+        };
+        if :: !ok -> goto incoming :: else -> ok = 0 fi;
+        if :: !WAIT && !GEN_AFTER -> d_step { gen = 1 } :: else fi;
+        d_step {
+            st[p] = CLAIMING;
+            if :: !WAIT -> SET(answered, p) :: else fi
+        };
+        if :: !WAIT && GEN_AFTER -> d_step { gen = 1 } :: else fi;
+claiming:
+        if
+        :: !(KID & BIT(p)) -> goto gone
+        :: DEADLINES -> goto killing
+        :: d_step { CAN_WRITE(Lr[0], Lw[0], p) -> WRITE_L(p, 0) }
+        fi;
+        if
+        :: VE_FREE(p, 0)
+        :: !(KID & BIT(p)) -> goto gone
+        :: DEADLINES -> goto killing
+        fi;
+        if
+        :: !WAIT || IS_QUIET(0)
+        :: !(KID & BIT(p)) -> goto gone
+        :: DEADLINES -> goto killing
+        fi;
+        if :: LIVE_AT_TAKE -> live(p, 0) :: else fi;
+        d_step { UNLOCK_C(p, 0) };
+        d_step { hold(p, 0); st[p] = RUNNING; SET(answered, p) };
+        if :: !(KID & BIT(p)) -> goto gone :: goto killing fi;
+killing:
+        skip;
+        d_step { KILLED = KILLED | (KID & BIT(p)) };
+gone:
+        skip;
+        d_step {
+            DRAINED(p, 0, st[p] == INCOMING && ANOTHER_HOLDS(p, 0)) ->
+            CLEAR_V(p, 0)
+        };
+        d_step { let_go(p, 0) };
+        d_step { UNLOCK_C(p, 0) };
+out:
+        skip;
+        d_step { ok = 0; ends(p) }
+    } unless { !(UP & BIT(p)) };
+    ok = 0;
+    goto end
+}
+
+/*
+ * The guest. QEMU stops it on the source when the migration is done, and lets
+ * it run on when that failed; the manager does not resume a source whose target
+ * it has asked to complete, unless a cancel succeeded after that.
+ */
+proctype Manager()
+{
+end:
+    do
+    :: d_step {
+        (RUN[0] & BIT(S)) && st[S] == OUTGOING && st[T] == INCOMING &&
+        (KID & BIT(T)) -> CLEAR(RUN[0], S); moved = T
+    }
+    :: d_step {
+        (RUN[0] & BIT(S)) && st[S] == OUTGOING && st[U] == INCOMING &&
+        (KID & BIT(U)) -> CLEAR(RUN[0], S); moved = U
+    }
+    :: d_step {
+        (KID & BIT(S)) && !((RUN[0] | TOLD[0]) & BIT(S)) &&
+        (st[S] == RUNNING || !committed) && !(SELF_ACTIVATING && ran) ->
+        opens(S, 0);
+        moved = NONE
+    }
+    :: d_step {
+        (KID & BIT(T)) && !(RUN[0] & BIT(T)) &&
+        ((answered & BIT(T)) || (SELF_ACTIVATING && moved == T)) -> opens(T, 0)
+    }
+    :: d_step {
+        (KID & BIT(U)) && !(RUN[0] & BIT(U)) &&
+        ((answered & BIT(U)) || (SELF_ACTIVATING && moved == U)) -> opens(U, 0)
+    }
+    od
+}
+
+init {
+    atomic {
+        if :: ON(S) -> run Source(); run Fate(S) :: else fi;
+        if :: ON(T) -> run Target(T); run Fate(T) :: else fi;
+        if :: ON(U) -> run Target(U); run Fate(U) :: else fi;
+        if :: ON(S) || ON(T) -> run Manager() :: else fi;
+        if :: ON(F) -> run Thief(F); run Fate(F) :: else fi;
+        if :: ON(G) -> run Thief(G); run Fate(G) :: else fi;
+        if :: ON(H) -> run Thief(H); run Fate(H) :: else fi;
+        if :: ON(W) -> run Virtlockd(W); run Fate(W) :: else fi;
+        if :: ON(R) -> run Virtlockd(R); run Fate(R) :: else fi
+    }
+}
+
+/* --- what must happen in the end, every process being scheduled fairly ------- */
+
+#define LOCKS (Lr[0] | Lw[0] | Cr[0] | Cw[0] | VE[0] | VS[0])
+
+#ifdef LTL
+ltl source_cancel { [] (st[S] == RECLAIMING -> <> (st[S] != RECLAIMING)) }
+ltl source_back {
+    (<> [] (!(UP & BIT(T)) && !(KID & BIT(T)))) ->
+    [] (st[S] == RECLAIMING -> <> (st[S] != RECLAIMING))
+}
+ltl target_cancel { [] ((KILLED & BIT(T)) -> <> !(UP & BIT(T))) }
+ltl taken { [] ((st[T] == CLAIMING && st[S] == HANDED) -> <> (st[T] != CLAIMING)) }
+ltl freed { [] (UP == 0 -> <> (LOCKS == 0 || UP != 0)) }
+#endif
