@@ -66,6 +66,8 @@ static char *describe(const char *event, const json_t *data)
             "pid %s: %s %s", pid,
             *how == 's' ? "killed by signal" : "exited with status", value);
     }
+    if (g_str_equal(event, "RELEASED"))
+        return g_strdup("every lease is free");
     g_autofree char *raw = json_dumps(data, JSON_COMPACT);
     return printable(raw ? raw : "");
 }

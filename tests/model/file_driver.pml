@@ -76,6 +76,9 @@
 #ifndef DEADLINES /* 0: neither CLAIMING nor RECLAIMING gives up by itself */
 #define DEADLINES 1
 #endif
+#ifndef CHILD_DIES /* 0: not by itself; fairness would make it, in the end */
+#define CHILD_DIES 1
+#endif
 #ifndef CHILD_DROPS /* children give up their own liveness */
 #define CHILD_DROPS 0
 #endif
@@ -109,8 +112,8 @@
 #define LOOK_THEN_LOCK (MISTAKE == 14) /* VE and VS tested before L is locked */
 #define BACK_BLIND (MISTAKE == 15)     /* cancel on the source: no VE test */
 #define CLAIM_SHARED (MISTAKE == 16)   /* claim read-locks C */
+#define IN_ALONE (MISTAKE == 18)       /* complete-in: no look for a source */
 #define NO_LIVENESS (MISTAKE == 17)    /* no liveness at all */
-#define PLUG_OLD_D (MISTAKE == 18)     /* child inherits D as well */
 
 /* --- state ------------------------------------------------------------------ */
 
@@ -166,6 +169,8 @@ bit orphan, ran, spent;
 #define UNLOCK_C(p, d) CLEAR(Cr[d], p); CLEAR(Cw[d], p)
 #define UNLOCK_L(p, d) CLEAR(Lr[d], p); CLEAR(Lw[d], p)
 #define CLEAR_V(p, d) CLEAR(VE[d], p); CLEAR(VS[d], p)
+/* Gone and drained: from here he holds the lease no more, he tidies up. */
+#define GIVE_UP(p, d) CLEAR_V(p, d); CLEAR(HOLD[d], p)
 #define VE_FREE(p, d) (OTHERS(VE[d], p) == 0)
 #define VS_FREE(p, d) (OTHERS(VS[d], p) == 0)
 
@@ -257,8 +262,6 @@ inline ends(p)
     :: else
     fi;
     if :: !THIRD(p) -> st[p] = OFF :: else fi;
-    if :: moved == p -> moved = NONE :: else fi;
-    CLEAR(answered, p);
     nothing_left()
 }
 
@@ -280,9 +283,12 @@ end:
     do
     :: d_step { (TOLD[0] & BIT(p)) && (KID & BIT(p)) -> opens(p, 0) }
     :: atomic {
-        (KID & BIT(p)) -> /* by itself, by us, or for want of a supervisor */
+        (KID & BIT(p)) && /* by itself, by us, or for want of a supervisor */
+        (CHILD_DIES || (KILLED & BIT(p)) || !(UP & BIT(p))) ->
         CLEAR(KID, p);
         CLEAR(KILLED, p);
+        CLEAR(answered, p);
+        if :: moved == p -> moved = NONE :: else fi;
         dies_on(p, 0);
 #if DISKS > 1
         dies_on(p, 1);
@@ -434,7 +440,7 @@ running:
             !(TOLD[hot] & BIT(p)) &&
             (HOT_BLIND || (!(RUN[hot] & BIT(p)) &&
                            (IS_QUIET(hot) || IS_SHARED(p)))) ->
-            CLEAR_V(p, hot)
+            GIVE_UP(p, hot)
         };
             d_step {
                 if :: HOT_BLIND -> UNLOCK_L(p, hot); CLEAR(HOLD[hot], p)
@@ -445,7 +451,7 @@ running:
 killing:
         if
         :: FREES_FIRST && cold != NONE ->
-            d_step { CLEAR_V(p, cold); UNLOCK_L(p, cold); CLEAR(HOLD[cold], p) }
+            d_step { GIVE_UP(p, cold); UNLOCK_L(p, cold); CLEAR(HOLD[cold], p) }
         :: else
         fi;
         d_step { KILLED = KILLED | (KID & BIT(p)) };
@@ -454,7 +460,7 @@ gone:
         :: cold != NONE ->
             d_step {
                 DRAINED(p, cold, IS_SHARED(p) && ANOTHER_HOLDS(p, cold)) ->
-                CLEAR_V(p, cold)
+                GIVE_UP(p, cold)
             };
             d_step { let_go(p, cold) }
         :: else
@@ -463,7 +469,7 @@ gone:
         :: hot != NONE && (HOLD[hot] & BIT(p)) ->
             d_step {
                 DRAINED(p, hot, IS_SHARED(p) && ANOTHER_HOLDS(p, hot)) ->
-                CLEAR_V(p, hot)
+                GIVE_UP(p, hot)
             };
             d_step { let_go(p, hot) }
         :: else
@@ -554,7 +560,7 @@ outgoing:
                     :: true fi;
                     CLEAR(RUN[0], S)
                 };
-                d_step { CLEAR_V(S, 0) };
+                d_step { GIVE_UP(S, 0) };
                 d_step { let_go(S, 0) }
             :: else
             fi;
@@ -590,7 +596,7 @@ killing:
         d_step { KILLED = KILLED | (KID & BIT(S)) };
 gone:
         skip;
-        d_step { DRAINED(S, 0, gen) -> CLEAR_V(S, 0) };
+        d_step { DRAINED(S, 0, gen) -> GIVE_UP(S, 0) };
         d_step { let_go(S, 0); st[S] = KILLING };
 out:
         skip;
@@ -626,16 +632,19 @@ end:
             if :: !LIVE_AT_TAKE && !NO_LIVENESS -> SET(VE[0], p) :: else fi;
             hold(p, 0)
         };
-        d_step { SET(KID, p); st[p] = INCOMING };
+        d_step { SET(KID, p); CLEAR(answered, p); st[p] = INCOMING };
 incoming:
         if
         :: !(KID & BIT(p)) -> goto gone
         :: goto killing /* cancel, stop */
         :: d_step { (KID & BIT(p)) && (!CAREFUL || moved == p) -> committed = 1 }
         fi;
-        /* complete-in: quiet, where QEMU is still inactive */
+        /* complete-in: a source that offers, or none whose child lives; ... */
+        TEST(ANOTHER_HOLDS(p, 0) || IN_ALONE, ok);
+        if :: !ok -> TEST(VE_FREE(p, 0), ok) :: else fi;
+        /* ... and quiet, where QEMU is still inactive */
         d_step {
-            ok = (IS_QUIET(0) || IN_BLIND ||
+            ok = ok && (IS_QUIET(0) || IN_BLIND ||
                   (SELF_ACTIVATING && (RUN[0] & BIT(p))));
             if :: !ok -> committed = 0 :: else fi
         };
@@ -673,7 +682,7 @@ gone:
         skip;
         d_step {
             DRAINED(p, 0, st[p] == INCOMING && ANOTHER_HOLDS(p, 0)) ->
-            CLEAR_V(p, 0)
+            GIVE_UP(p, 0)
         };
         d_step { let_go(p, 0) };
         d_step { UNLOCK_C(p, 0) };
@@ -706,7 +715,7 @@ end:
         (KID & BIT(S)) && !((RUN[0] | TOLD[0]) & BIT(S)) &&
         (st[S] == RUNNING || !committed) && !(SELF_ACTIVATING && ran) ->
         opens(S, 0);
-        moved = NONE
+        if :: st[S] != RUNNING -> moved = NONE :: else fi
     }
     :: d_step {
         (KID & BIT(T)) && !(RUN[0] & BIT(T)) &&

@@ -141,8 +141,8 @@ search short hot                '-DPARTIES=56 -DHOT=24'
 search short hot-shared         '-DPARTIES=56 -DHOT=40'
 search short hot-no-quiet       '-DPARTIES=56 -DHOT=40 -DQUIET=0 -DAIO=0'
 search short two-disks          '-DPARTIES=24 -DDISKS=2'
-search short child-drops        '-DPARTIES=56 -DCHILD_DROPS=1'
-search short child-drops-hot    '-DPARTIES=24 -DHOT=8 -DCHILD_DROPS=1'
+search short child-drops        '-DPARTIES=56 -DCHILD_DROPS=1 -DCRASH=0'
+search short child-drops-hot    '-DPARTIES=24 -DHOT=8 -DCHILD_DROPS=1 -DCRASH=0'
 
 # The hand-over alone, and with one third party.
 search short pair               '-DPARTIES=3'
@@ -169,10 +169,10 @@ search short virtlockd-killed   '-DPARTIES=67 -DCRASHABLE=7 -DWRITERS=7'
 search short virtlockd-shared   '-DPARTIES=160 -DCRASH=0'
 
 # What must happen in the end, under weak fairness.
-search short ends-target-cancel '-DPARTIES=3 -DCRASH=1' target_cancel
+search short ends-target-cancel '-DPARTIES=3 -DCRASH=1 -DCHILD_DIES=0' target_cancel
 search short ends-source-cancel '-DPARTIES=3 -DCRASH=1' source_cancel
 search short ends-source-back   '-DPARTIES=3 -DCRASH=1 -DDEADLINES=0' source_back
-search short ends-taken         '-DPARTIES=3 -DCRASH=1 -DDEADLINES=0' taken
+search short ends-taken         '-DPARTIES=3 -DCRASH=1 -DDEADLINES=0 -DCHILD_DIES=0' taken
 search short ends-freed         '-DPARTIES=3 -DCRASH=1' freed
 
 search long all                 '-DPARTIES=43'
@@ -181,7 +181,7 @@ search long two-targets-thief   '-DPARTIES=15 -DAIO=0'
 search long two-targets-shared  '-DPARTIES=39 -DAIO=0'
 search long two-disks-shared    '-DPARTIES=24 -DDISKS=2 -DG_SHARED'
 search long ends-thief-cancel   '-DPARTIES=11 -DCRASH=1' target_cancel
-search long ends-thief-taken    '-DPARTIES=11 -DCRASH=1 -DDEADLINES=0' taken
+search long ends-thief-taken    '-DPARTIES=11 -DCRASH=1 -DDEADLINES=0 -DCHILD_DIES=0' taken
 search long ends-thief-freed    '-DPARTIES=11 -DCRASH=1' freed
 
 # The six of the paper's first form (number 2 has two halves) ...
@@ -195,8 +195,9 @@ search mistake in-blind         '-DMISTAKE=7 -DPARTIES=3 -DCAREFUL=0'
 # ... the paper's second form where it is wrong ...
 search mistake gen-after        '-DMISTAKE=8 -DPARTIES=3'
 search mistake gen-early        '-DMISTAKE=9 -DPARTIES=3'
-search mistake drain-alone-out  '-DMISTAKE=10 -DPARTIES=3 -DCRASH=1 -DDEADLINES=0' taken
-search mistake drain-alone-in   '-DMISTAKE=10 -DPARTIES=3 -DCRASH=1' target_cancel
+search mistake drain-alone-out  '-DMISTAKE=10 -DPARTIES=3 -DCRASH=1 -DDEADLINES=0 -DCHILD_DIES=0' taken
+search mistake drain-alone-in   '-DMISTAKE=10 -DPARTIES=3 -DCRASH=1 -DCHILD_DIES=0' target_cancel
+search mistake in-alone         '-DMISTAKE=18 -DPARTIES=3 -DCAREFUL=0'
 # ... and others that a change may bring.
 search mistake hot-late         '-DMISTAKE=11 -DPARTIES=24 -DHOT=8 -DQUIET=0 -DAIO=0'
 search mistake hot-blind        '-DMISTAKE=12 -DPARTIES=24 -DHOT=8 -DQUIET=0 -DAIO=0'
@@ -209,6 +210,7 @@ search mistake no-liveness      '-DMISTAKE=17 -DPARTIES=24 -DQUIET=0 -DAIO=0'
 # Known holes, documented as open: the day one closes, the docs are to change.
 search hole virtlockd-crash     '-DPARTIES=72 -DCRASHABLE=8'
 search hole virtlockd-shareable '-DPARTIES=131 -DCRASH=0'
+search hole child-drops-killed  '-DPARTIES=24 -DCHILD_DROPS=1'
 search hole child-drops-offer   '-DPARTIES=35 -DCHILD_DROPS=1'
 
 [ "$ran" -gt 0 ] || {
