@@ -587,7 +587,7 @@ reclaiming:
             !gen || GEN_EARLY ->
             hold(S, 0);
             st[S] = RUNNING;
-            committed = 0; moved = NONE
+            committed = 0
         }
         fi;
         goto running;
@@ -646,7 +646,7 @@ incoming:
         d_step {
             ok = ok && (IS_QUIET(0) || IN_BLIND ||
                   (SELF_ACTIVATING && (RUN[0] & BIT(p))));
-            if :: !ok -> committed = 0 :: else fi
+            if :: !ok -> committed = gen :: else fi
         };
         if :: !ok -> goto incoming :: else -> ok = 0 fi;
         if :: !WAIT && !GEN_AFTER -> d_step { gen = 1 } :: else fi;
