@@ -75,7 +75,7 @@ static gboolean on_wait(const char *option, const char *value, gpointer data,
     return TRUE;
 }
 
-static GOptionContext *make_context(Raw *raw)
+static GOptionGroup *make_group(Raw *raw)
 {
     Options *o = raw->options;
     const GOptionEntry entries[] = {
@@ -124,11 +124,17 @@ static GOptionContext *make_context(Raw *raw)
          NULL},
         {0},
     };
-    GOptionContext *context = g_option_context_new("-- COMMAND [ARG...]");
     GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, raw, NULL);
 
     g_option_group_add_entries(group, entries);
-    g_option_context_set_main_group(context, group);
+    return group;
+}
+
+static GOptionContext *make_context(Raw *raw)
+{
+    GOptionContext *context = g_option_context_new("-- COMMAND [ARG...]");
+
+    g_option_context_set_main_group(context, make_group(raw));
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_set_summary(
         context, "Runs a virtual machine under its disk leases: takes them "

@@ -247,17 +247,27 @@ END
 @test "the journal gets messages with their level and the VM's name" {
     requires_root
     : >log
-    cat >in-namespace <<'END'
-mount -t tmpfs tmpfs /run
-mkdir -p /run/systemd/journal
-socat -u UNIX-RECV:/run/systemd/journal/socket OPEN:messages,creat &
-echo $! >socat.pid
-until [ -S /run/systemd/journal/socket ]; do sleep 0.01; done
-JOURNAL_STREAM=$(stat -c %d:%i log) "$@" 2>log
-kill $!
+    cat >journal <<'END'
+import os, socket, subprocess, sys
+os.makedirs("/run/systemd/journal")
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.bind("/run/systemd/journal/socket")
+journal.setblocking(False)
+with open("log", "wb") as log:
+    stat = os.fstat(log.fileno())
+    os.environ["JOURNAL_STREAM"] = f"{stat.st_dev}:{stat.st_ino}"
+    subprocess.run(sys.argv[1:], stderr=log, check=True)
+with open("messages", "wb") as messages:
+    try:
+        while True:
+            messages.write(journal.recv(65536))
+    except BlockingIOError:
+        pass
 END
-    run_program unshare -m sh in-namespace "$SUPERVISOR" --name web1 \
-        --log-level info -- "$FAKEVMM" --exit 0
+    run_program unshare -m sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh \
+        "$PYTHON" journal "$SUPERVISOR" --name web1 --log-level info -- \
+        "$FAKEVMM" --exit 0
+    same "exit status" 0 "$status"
     has_line messages '^PRIORITY=6$'
     has_line messages '^VIRT_LOCK_NAME=web1$'
     has_line messages '^MESSAGE=.*STARTING -> RUNNING'

@@ -20,15 +20,7 @@ setup() {
 # writer NAME [SUPERVISOR OPTION...] -- [FAKEVMM OPTION...]: under a lease on
 # the disk, stamping
 writer() {
-    local name=$1 options=()
-    shift
-    while [ "$1" != -- ]; do
-        options+=("$1")
-        shift
-    done
-    shift
-    fake "$name" --uuid "$U" --disk "$T/disk" "${options[@]}" -- \
-        --stamp "$T/$name.stamp" "$@"
+    fake "$1" --uuid "$U" --disk "$T/disk" "${@:2}" --stamp "$T/$1.stamp"
 }
 
 # A taker now stands in line for the disk; its grant will be in $T/granted.

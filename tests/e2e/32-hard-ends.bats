@@ -17,23 +17,32 @@ setup() {
 @test "a descendant that is handed over while we look is seen" {
     requires strace
     # Waiting is slowed down: an orphan's end makes the supervisor read the
-    # list of its children, and then the child ends before it is waited for,
-    # and leaves a process that the list did not have.
+    # list of its children, and then the child is killed before it is waited
+    # for, and leaves a process that the list did not have.
+    mkfifo order
+    exec 9<>order
     cat >child <<'END'
 "$1" --ready "$2" &
-while [ ! -s "$2" ]; do sleep 0.01; done
+read -r _ <order
 (true &)
-exec sleep 0.1
+read -r _ <order
 END
     spawn vm strace -qq -o /dev/null -e trace=waitid \
-        -e inject=waitid:delay_enter=200000 \
+        -e inject=waitid:delay_enter=1000000 \
         "$SUPERVISOR" --uuid "$U" --disk a -- sh child "$FAKEVMM" "$T/left"
     wait_until test -s left
+    wait_until vm_state "$U" RUNNING
+    sup=$(qmp "$U" query-status | jq .pid)
+    child=$(qmp "$U" query-child | jq .pid)
+    echo >&9
+    wait_until state_is "$sup" t
+    kill -KILL "$child"
     wait_until vm_child "$U" "$(<left)"
     refute "$TAKER" --try a
     lockctl revoke "$U"
     same "revoke" 0 "$status"
     refute lives "$(<left)"
+    exec 9>&-
 }
 
 @test "a standard error that takes no more does not delay the kill" {
