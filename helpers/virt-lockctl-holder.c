@@ -127,7 +127,7 @@ static gboolean look_at_record(Hunt *hunt, const Request *request,
     g_autofree char *state_dir = places_state_dir(request->state_dir, NULL);
     g_autofree char *resource = record_resource(&hunt->st, 0);
     g_autoptr(json_t) record =
-        state_dir ? record_find(state_dir, resource, TRUE) : NULL;
+        state_dir ? record_find(state_dir, resource, RECORD_SHARED) : NULL;
     int probed = probe_lock(hunt->disk->path);
 
     if (probed < 0 && !record_alive(record))

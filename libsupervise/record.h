@@ -7,9 +7,10 @@
  * locks decide, records explain. Written atomically; garbage, truncation and
  * stale files are expected and read as "nobody known".
  *
- *   STATE/locks                    lock bytes of VMs and of leases that name
- *                                  no path: see record_lock_byte()
- *   STATE/holders/vm-UUID          the record of a VM
+ *   STATE/locks                    lock bytes of VMs, of block devices and of
+ *                                  leases that name no path
+ *   STATE/liveness                 lock bytes of children:
+ * docs/file-protocol.md STATE/holders/vm-UUID          the record of a VM
  *   STATE/holders/RESOURCE         ... of an exclusive holder: a hard link
  *   STATE/holders/RESOURCE.UUID    ... of one shared holder: a hard link
  *
@@ -32,6 +33,8 @@ typedef struct {
     gint64 start_time;   /* of pid, clock ticks after boot: field 22 of
                             /proc/PID/stat */
     gint64 since;        /* seconds since the epoch */
+    gint64 generation;   /* raised each time that the VM changes hands */
+    gboolean exiting;    /* its child is being killed, or its writes awaited */
 } Record;
 
 /*
@@ -39,9 +42,9 @@ typedef struct {
  * @space: "vm", or "lease:" and a lockspace
  * @key: the VM's uuid, or the lease's key
  *
- * Returns the byte of STATE/locks that stands for them: four times the first
- * 60 bits (big endian) of SHA-256 over @space, a NUL and @key. The three
- * bytes after it are reserved. A collision can only refuse.
+ * Returns the first of the four bytes that stand for them in STATE/locks and
+ * STATE/liveness: four times the first 60 bits (big endian) of SHA-256 over
+ * @space, a NUL and @key. A collision can only refuse.
  */
 guint64 record_lock_byte(const char *space, const char *key);
 
@@ -53,27 +56,40 @@ char *record_resource(const struct stat *st, guint64 offset);
  * where it is missing. @error is for a warning: leases stand without. */
 gboolean record_write(const char *state_dir, const char *file,
                       const Record *record, GError **error);
+/* Writes @record over what is in STATE/holders/@file, under all its names.
+ * @record may differ from what is there in `exiting` only. */
+void record_mark(const char *state_dir, const char *file, const Record *record);
 /* Makes the record @from known as @file too, in place of what was there. */
 gboolean record_link(const char *state_dir, const char *from, const char *file,
                      GError **error);
-void record_remove(const char *state_dir, const char *file);
+/* Removes it, if it is still the one that @owner wrote. */
+void record_remove(const char *state_dir, const char *file,
+                   const Record *owner);
+/* The generation of the record in @file; 0 where there is none. */
+gint64 record_generation(const char *state_dir, const char *file);
+
+typedef enum {
+    RECORD_SHARED = 1 << 0, /* look for shared holders too */
+    RECORD_DEAD = 1 << 1,   /* this host's dead count as exiting */
+} RecordFlags;
 
 /*
  * record_find:
  * @resource: from record_resource()
- * @shared: look for shared holders too
+ * @flags: RecordFlags
  *
  * Returns the record of a holder as an object ({"uuid","name","host","pid",
  * "since",...} and "mode", the caller owns it), one whose process lives if
- * there is one; NULL where nobody is known. Records of this
- * host's dead are passed over.
+ * there is one; NULL where nobody is known. Records of this host's dead are
+ * passed over but for RECORD_DEAD, where they are the better ones: who asks
+ * for them knows that a supervisor is dead and its child is not.
  */
-json_t *record_find(const char *state_dir, const char *resource,
-                    gboolean shared);
+json_t *record_find(const char *state_dir, const char *resource, guint flags);
 
-/* "held by 'web1' (UUID, HOST, pid 4711) since 09:13", newly allocated; a
- * NULL @holder reads "held by another process". A date stands before the
- * time where it is not today's (local time). */
+/* "held by 'web1' (UUID, HOST, pid 4711) since 09:13", or "held by 'web1',
+ * which is exiting (UUID, HOST, pid 4711)", newly allocated; a NULL @holder
+ * reads "held by another process". A date stands before the time where it is
+ * not today's (local time). */
 char *record_describe(const json_t *holder);
 
 /* TRUE where @holder is on this host and boot and its process still runs. */

@@ -3,6 +3,7 @@
 #include "child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -94,6 +95,8 @@ static void G_GNUC_NORETURN run_child(const ChildSpec *spec, pid_t parent,
     char go;
 
     umask(spec->mask);
+    for (guint i = 0; i < spec->n_inherit; i++)
+        fcntl(spec->inherit[i], F_SETFD, 0);
     if (spec->credentials && (setgroups(spec->n_groups, spec->groups) < 0 ||
                               setresgid(spec->gid, spec->gid, spec->gid) < 0 ||
                               setresuid(spec->uid, spec->uid, spec->uid) < 0))

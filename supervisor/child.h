@@ -25,6 +25,8 @@
 
 #include "signals.h"
 
+#define CHILD_INHERIT_MAX 4
+
 typedef struct Child Child;
 
 typedef struct {
@@ -34,6 +36,8 @@ typedef struct {
     gid_t gid;
     gid_t *groups;
     gsize n_groups;
+    int inherit[CHILD_INHERIT_MAX]; /* of ours, for the child too */
+    guint n_inherit;
     mode_t mask;            /* umask(2) for the child */
     const Signals *signals; /* to be restored in the child */
 } ChildSpec;

@@ -10,12 +10,14 @@
  *
  * Order of calls:
  *
- *   open -> acquire* -> [ child runs: acquire | release | offer | take ]*
- *                       [ claim instead of acquire on a migration target ]
+ *   open -> acquire* -> inherit -> used* -> [ child runs: acquire, used |
+ *           release | offer, (claimed), take | complete, take ]*
+ *           [ claim instead of acquire on a migration target ]
  *        -> (child dead and reaped) -> release* -> close
  *
  * A driver that can tell that something may still write keeps the lease in
- * release until that has ended, answering PENDING, for ever if need be.
+ * release until that has ended, answering PENDING, for ever if need be. A new
+ * operation on a lease takes the place of one that is PENDING.
  *
  * Should:  keep the lease whenever in doubt.
  * Mustn't: touch the child, the control socket or another driver.
@@ -53,8 +55,9 @@ typedef enum {
 typedef struct {
     guint id;
     const Resource *resource;
-    int fd; /* the opened object; -1 before acquire, unless a client
-               passed it along; the driver closes it in release */
+    int fd;         /* the opened object; -1 before acquire, unless a client
+                       passed it along; the driver closes it in release */
+    gboolean force; /* release at once: the operator knows */
     gboolean identified; /* the next four are set */
     gboolean block;      /* a block device: device is its own number */
     dev_t device;        /* that locks are taken on */
@@ -70,6 +73,10 @@ typedef struct {
     void (*done)(gpointer opaque, guint id, const GError *error);
     /* @id is ours until @expires, microseconds of CLOCK_BOOTTIME. */
     void (*renewed)(gpointer opaque, guint id, gint64 expires);
+    /* The release of @id is PENDING still, and @why; said now and then. */
+    void (*waiting)(gpointer opaque, guint id, const char *why);
+    /* Something is strange about @id that is not its loss. */
+    void (*warning)(gpointer opaque, guint id, const char *sentence);
     /* @id is lost, or will be in @grace_ms. */
     void (*lost)(gpointer opaque, guint id, guint grace_ms, const char *why);
 } DriverEvents;
@@ -90,17 +97,38 @@ typedef struct {
      * driver does not know is BAD_ARGUMENT). */
     gpointer (*open)(const DriverContext *context, GError **error);
     void (*close)(gpointer driver);
+    /* Descriptors that the child is to inherit: at most @max of them are put
+     * into @fds, how many is returned. They stay the driver's. NULL: none. */
+    guint (*inherit)(gpointer driver, int *fds, guint max);
+    /* The VM is being ended: tell those who ask who has it. May be NULL. */
+    void (*exiting)(gpointer driver);
     DriverAnswer (*acquire)(gpointer driver, DriverLease *lease,
                             GError **error);
+    /* From now on a child may write under it. May be NULL. */
+    void (*used)(gpointer driver, DriverLease *lease);
     DriverAnswer (*release)(gpointer driver, DriverLease *lease,
                             GError **error);
     /* Whether somebody else has the object of an exclusive lease open, as
      * far as the driver can tell; NULL: it cannot. */
     DriverUse (*use)(gpointer driver, const DriverLease *lease);
-    /* Hand-over; NULL without DRIVER_MIGRATE. */
+    /* Adds what only the driver knows of a held lease to @out: appends words
+     * to its array "guarantee", and sets "changed" and "waiting". Must not
+     * wait for a network. NULL: nothing to add. */
+    void (*describe)(gpointer driver, DriverLease *lease, json_t *out);
+    /*
+     * Hand-over; all NULL without DRIVER_MIGRATE. Source: offer, claimed (may
+     * it be let go?), then release, or take to have it back (offer again ends
+     * a take). Target: claim, complete, take, or release.
+     * @inactive: the target's QEMU has not opened the object yet, so nobody
+     * else may have it open either.
+     */
     DriverAnswer (*offer)(gpointer driver, DriverLease *lease, GError **error);
+    gboolean (*claimed)(gpointer driver, DriverLease *lease, GError **error);
     DriverAnswer (*claim)(gpointer driver, DriverLease *lease, GError **error);
-    DriverAnswer (*take)(gpointer driver, DriverLease *lease, GError **error);
+    DriverAnswer (*complete)(gpointer driver, DriverLease *lease,
+                             gboolean inactive, GError **error);
+    DriverAnswer (*take)(gpointer driver, DriverLease *lease, gboolean inactive,
+                         GError **error);
 } DriverOps;
 
 extern const DriverOps driver_nop;

@@ -6,23 +6,24 @@
  * of the image itself, the byte that libvirt's virtlockd locks, so that both
  * exclude each other and every name of one image (symlink, hard link, bind
  * mount) is one lease. Exclusive is a write lock, shared and readonly are
- * read locks. A VM, or a lease that names no path, is a byte of one file in
- * the state directory. QEMU's own bytes, 100 to 299, are looked at and never
- * locked.
+ * read locks. docs/file-protocol.md has every byte and every step; the model
+ * in tests/model has been through all of their orders.
  *
- * The description is ours alone (close-on-exec): the lock ends when we let
- * it go or die, whatever the child does.
+ * Two kinds of descriptions: one per file, ours alone (close-on-exec), holds
+ * the lease, which ends when we let it go or die, whatever the child does.
+ * One per VM and home, read-only, is inherited by the child and holds its
+ * liveness bytes, which end when we and the child are both dead, and which
+ * every taker must find free.
  *
  * Should:  compare the path with the descriptor after locking: a file that
  *          was replaced in between is not the one others will lock.
  * Mustn't: remove a file that others lock; wait for a lock.
  */
-#include "driver.h"
+#include "driver_file_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../libsupervise/qmp.h"
@@ -30,308 +31,298 @@
 /* How often the file under a path may be replaced while we lock it. */
 #define MAX_REPLACED 100
 
-static gpointer file_open(const DriverContext *context, GError **error)
+/* How often a step that others stand in the way of is tried again. */
+#define TRY_MS 10
+
+/* How often what stands in the way is spoken of, in microseconds. */
+#define SAY_FIRST (G_USEC_PER_SEC)
+#define SAY_AGAIN (5 * G_USEC_PER_SEC)
+
+#define CHECK_SECONDS 10
+#define DRAIN_SECONDS 5
+#define SECONDS_MAX   3600
+
+/* --- the driver -------------------------------------------------------------
+ */
+
+static gboolean to_seconds(const char *value, guint64 *seconds)
 {
-    if (context->params[0]) {
-        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
-                    "cannot use parameter '%s': driver 'file' has none of "
-                    "that name",
-                    context->params[0]);
-        return NULL;
-    }
-    return (gpointer)context;
+    return g_ascii_string_to_unsigned(value, 10, 0, SECONDS_MAX, seconds, NULL);
 }
 
-static void file_close(gpointer driver)
+static gboolean set_param(FileDriver *driver, const char *param, GError **error)
 {
-}
+    const char *value = strchr(param, '=') + 1;
+    guint64 seconds;
 
-static gboolean is_exclusive(const DriverLease *lease)
-{
-    return lease->resource->mode == RESOURCE_EXCLUSIVE;
-}
-
-/* Kind as it stands before the name in a sentence. */
-static const char *noun(const Resource *resource)
-{
-    static const char *const nouns[] = {[RESOURCE_VM] = "VM ",
-                                        [RESOURCE_DISK] = "",
-                                        [RESOURCE_LEASE] = "lease "};
-
-    return nouns[resource->kind];
-}
-
-/* Where the lock is: in the image, or in a file of our own. Sets the byte. */
-static char *lock_path(const DriverContext *context, DriverLease *lease)
-{
-    const Resource *resource = lease->resource;
-    g_autofree char *space = NULL;
-
-    if (resource->path) {
-        lease->offset = resource->offset;
-        return g_strdup(resource->path);
-    }
-    space = resource->kind == RESOURCE_VM
-                ? g_strdup("vm")
-                : g_strconcat("lease:", resource->lockspace, NULL);
-    lease->offset = record_lock_byte(
-        space, resource->kind == RESOURCE_VM ? resource->name : resource->key);
-    return g_build_filename(context->state_dir, "locks", NULL);
-}
-
-static struct flock byte_range(int type, guint64 start, guint64 len)
-{
-    return (struct flock){
-        .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
-}
-
-static void identify(DriverLease *lease, const struct stat *st)
-{
-    lease->identified = TRUE;
-    lease->block = S_ISBLK(st->st_mode);
-    lease->device = lease->block ? st->st_rdev : st->st_dev;
-    lease->inode = lease->block ? 0 : st->st_ino;
-}
-
-/* The record's file name: an exclusive holder is alone. */
-static char *record_file(const DriverContext *context, const DriverLease *lease,
-                         const struct stat *st)
-{
-    g_autofree char *resource = record_resource(st, lease->offset);
-
-    if (is_exclusive(lease))
-        return g_steal_pointer(&resource);
-    return g_strdup_printf("%s.%s", resource, context->owner->uuid);
-}
-
-/* Says who has it: what kind of lock tells which record to believe. */
-static void set_busy(const DriverContext *context, DriverLease *lease, int fd,
-                     const struct stat *st, GError **error)
-{
-    struct flock lock =
-        byte_range(is_exclusive(lease) ? F_WRLCK : F_RDLCK, lease->offset, 1);
-    g_autofree char *resource = record_resource(st, lease->offset);
-
-    if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_RDLCK)
-        lock.l_type = F_WRLCK;
-    g_clear_pointer(&lease->holder, json_decref);
-    lease->holder =
-        record_find(context->state_dir, resource, lock.l_type == F_RDLCK);
-
-    g_autofree char *holder = record_describe(lease->holder);
-    g_set_error(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY,
-                "cannot acquire %s'%s': %s", noun(lease->resource),
-                lease->resource->name, holder);
-}
-
-static gboolean lock_descriptor(const DriverContext *context,
-                                DriverLease *lease, int fd,
-                                const struct stat *st, GError **error)
-{
-    struct flock lock =
-        byte_range(is_exclusive(lease) ? F_WRLCK : F_RDLCK, lease->offset, 1);
-
-    if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
-        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
-                    "cannot acquire %s'%s': it is neither a file nor a block "
-                    "device",
-                    noun(lease->resource), lease->resource->name);
-        return FALSE;
-    }
-    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+    if (g_str_has_prefix(param, "lockspace=") && *value) {
+        g_free(driver->lockspace);
+        driver->lockspace = g_canonicalize_filename(value, NULL);
         return TRUE;
-    if (errno == EAGAIN || errno == EACCES)
-        set_busy(context, lease, fd, st, error);
-    else
-        set_errno(error, "cannot lock '%s'", lease->resource->name);
+    }
+    if (g_str_has_prefix(param, "check=") && to_seconds(value, &seconds)) {
+        driver->check_s = (guint)seconds;
+        driver->check_all = TRUE;
+        return TRUE;
+    }
+    if (g_str_has_prefix(param, "drain=") && to_seconds(value, &seconds)) {
+        driver->drain_s = (guint)seconds;
+        return TRUE;
+    }
+    g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                "cannot use parameter '%s': driver 'file' has lockspace=DIR, "
+                "check=SECONDS and drain=SECONDS (0 to %d)",
+                param, SECONDS_MAX);
     return FALSE;
 }
 
-/* The lease is ours: remember it, and tell others. */
-static DriverAnswer hold(const DriverContext *context, DriverLease *lease,
-                         int fd, const struct stat *st)
+static void file_close(gpointer data)
 {
-    g_autofree char *file = record_file(context, lease, st);
-    g_autofree char *owner = g_strconcat("vm-", context->owner->uuid, NULL);
+    FileDriver *driver = data;
 
-    /* Without a record the lease stands just as well; only a message that
-     * says "held by another process" is the poorer for it. */
-    if (lease->resource->kind == RESOURCE_VM)
-        record_write(context->state_dir, owner, context->owner, NULL);
-    record_link(context->state_dir, owner, file, NULL);
+    if (driver->look_source)
+        g_source_remove(driver->look_source);
+    if (driver->check_source)
+        g_source_remove(driver->check_source);
+    while (driver->leases->len > 0) /* of whom nobody has let go */
+        file_let_go(driver->leases->pdata[0]);
+    for (HomeId i = 0; i < N_HOMES; i++) {
+        if (driver->homes[i].live >= 0)
+            close(driver->homes[i].live);
+    }
+    g_ptr_array_unref(driver->leases);
+    g_free(driver->lockspace);
+    g_free(driver);
+}
 
-    lease->fd = fd;
-    lease->data = g_steal_pointer(&file);
-    identify(lease, st);
+static gpointer file_open(const DriverContext *context, GError **error)
+{
+    FileDriver *driver = g_new0(FileDriver, 1);
+
+    driver->context = context;
+    driver->me = *context->owner;
+    driver->me.generation = 1;
+    driver->leases = g_ptr_array_new();
+    driver->check_s = CHECK_SECONDS;
+    driver->drain_s = DRAIN_SECONDS;
+    driver->homes[HOME_HOST] = (Home){context->state_dir, -1};
+    driver->homes[HOME_LOCKSPACE] = (Home){NULL, -1};
+    for (char **param = context->params; *param; param++) {
+        if (!set_param(driver, *param, error)) {
+            file_close(driver);
+            return NULL;
+        }
+    }
+    driver->homes[HOME_LOCKSPACE].directory = driver->lockspace;
+    return driver;
+}
+
+static guint file_inherit(gpointer data, int *fds, guint max)
+{
+    FileDriver *driver = data;
+    guint n = 0;
+
+    for (HomeId i = 0; i < N_HOMES && n < max; i++) {
+        if (driver->homes[i].live >= 0)
+            fds[n++] = driver->homes[i].live;
+    }
+    return n;
+}
+
+/* --- a lease ----------------------------------------------------------------
+ */
+
+FileLease *file_lease_new(FileDriver *driver, DriverLease *lease)
+{
+    FileLease *f = g_new0(FileLease, 1);
+
+    f->driver = driver;
+    f->lease = lease;
+    lease->data = f;
+    return f;
+}
+
+DriverAnswer file_hold(FileLease *f)
+{
+    f->role = ROLE_HELD;
+    f->recorded = TRUE;
+    file_write_records(f);
     return DRIVER_DONE;
 }
 
-/* Our own file is made on demand, and nobody else may open it: who can read
- * a file can lock it. It is never removed. */
-static int open_object(const char *path, const DriverLease *lease)
+/* Said, not left to close(): a client may hold the same description. */
+static void unlock(FileLease *f)
 {
-    int flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    file_set_live(f, F_UNLCK, NULL);
+    for (guint i = 0; i < f->n_places; i++) {
+        const Place *place = &f->places[i];
 
-    if (lease->resource->path)
-        return open(path, flags | (is_exclusive(lease) ? O_RDWR : O_RDONLY));
-    return open(path, flags | O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+        if (place->fd < 0)
+            continue;
+        file_set_byte(f, place, place->lease, F_UNLCK, NULL);
+        file_set_byte(f, place, place->claim, F_UNLCK, NULL);
+    }
+    file_close_places(f);
 }
 
-static DriverAnswer acquire_path(const DriverContext *context,
-                                 DriverLease *lease, GError **error)
+void file_let_go(FileLease *f)
 {
-    g_autofree char *path = lock_path(context, lease);
+    file_stop_trying(f);
+    if (f->recorded)
+        file_remove_records(f);
+    unlock(f);
+    g_ptr_array_remove(f->driver->leases, f);
+    f->lease->data = NULL;
+    g_free(f);
+}
 
-    for (int i = 0; i < MAX_REPLACED; i++) {
-        struct stat st, now;
-        int fd = open_object(path, lease);
+void file_stop_trying(FileLease *f)
+{
+    if (f->step_source)
+        g_source_remove(f->step_source);
+    f->step_source = 0;
+    f->step = NULL;
+}
 
-        if (fd < 0) {
-            set_errno(error, "cannot open '%s'", path);
-            return DRIVER_FAILED;
-        }
-        if (fstat(fd, &st) < 0) {
-            set_errno(error, "cannot look at '%s'", path);
-            close(fd);
-            return DRIVER_FAILED;
-        }
-        if (!lock_descriptor(context, lease, fd, &st, error)) {
-            close(fd);
-            return DRIVER_FAILED;
-        }
-        if (stat(path, &now) == 0 && now.st_dev == st.st_dev &&
-            now.st_ino == st.st_ino)
-            return hold(context, lease, fd, &st);
-        close(fd);
+static void say_waiting(FileLease *f)
+{
+    const DriverContext *context = f->driver->context;
+    gint64 now = g_get_monotonic_time();
+    gint64 next = f->said ? f->said + SAY_AGAIN : f->step_since + SAY_FIRST;
+
+    if (!f->waiting || now < next)
+        return;
+    f->said = now;
+    context->events->waiting(context->opaque, f->lease->id, f->waiting);
+}
+
+static gboolean try_again(gpointer data)
+{
+    FileLease *f = data;
+    const DriverContext *context = f->driver->context;
+    const guint id = f->lease->id;
+    g_autoptr(GError) error = NULL;
+
+    if (f->step(f, &error) == DRIVER_PENDING) {
+        say_waiting(f);
+        return G_SOURCE_CONTINUE;
     }
+    context->events->done(context->opaque, id, error);
+    return G_SOURCE_REMOVE;
+}
+
+/* A step that ends frees @f, or stops the trying. */
+DriverAnswer file_keep_trying(FileLease *f, FileStep step, GError **error)
+{
+    DriverAnswer answer;
+
+    file_stop_trying(f);
+    f->step = step;
+    f->step_since = g_get_monotonic_time();
+    f->said = 0;
+    answer = step(f, error);
+    if (answer == DRIVER_PENDING)
+        f->step_source = g_timeout_add(TRY_MS, try_again, f);
+    return answer;
+}
+
+/* --- acquire ----------------------------------------------------------------
+ */
+
+static gboolean nobody_lives(FileLease *f, GError **error)
+{
+    return file_others_gone(f, FALSE, error) &&
+           (!file_is_exclusive(f) || file_others_gone(f, TRUE, error));
+}
+
+/* Every step of docs/file-protocol.md, "acquire". */
+static gboolean take_steps(FileLease *f, GError **error)
+{
+    int type = file_is_exclusive(f) ? F_WRLCK : F_RDLCK;
+
+    /* The first look spares others a lock that would be dropped again. */
+    return nobody_lives(f, error) && file_set_claims(f, F_RDLCK, error) &&
+           file_set_leases(f, type, error) && nobody_lives(f, error) &&
+           file_taker_looks(f, error) && file_set_live(f, F_RDLCK, error) &&
+           file_set_claims(f, F_UNLCK, error);
+}
+
+/* Drops all but an object that a client has opened: we might not be able to. */
+static void start_again(FileLease *f)
+{
+    gboolean passed = f->has_image && !f->places[0].path;
+    int kept = passed ? fcntl(f->places[0].fd, F_DUPFD_CLOEXEC, 3) : -1;
+
+    unlock(f);
+    f->lease->fd = kept;
+}
+
+static DriverAnswer file_acquire(gpointer data, DriverLease *lease,
+                                 GError **error)
+{
+    FileDriver *driver = data;
+    FileLease *f;
+
+    if (!file_open_homes(driver, error))
+        return DRIVER_FAILED;
+    f = file_lease_new(driver, lease);
+    g_ptr_array_add(driver->leases, f);
+    for (int i = 0; i < MAX_REPLACED; i++) {
+        if (!file_open_places(f, error) || !take_steps(f, error)) {
+            file_let_go(f);
+            return DRIVER_FAILED;
+        }
+        if (file_places_are_current(f)) {
+            f->alone = file_is_exclusive(f) && file_is_written(f) &&
+                       file_ask_alone(f) == DRIVER_UNUSED;
+            return file_hold(f);
+        }
+        start_again(f);
+    }
+    file_let_go(f);
     g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC,
                 "cannot acquire '%s': it is being replaced all the time",
                 lease->resource->name);
     return DRIVER_FAILED;
 }
 
-/* FALSE and a sentence where the descriptor that a client passed does not
- * allow the lock, or is not what the client says. */
-static gboolean check_passed(const DriverLease *lease, const struct stat *st,
-                             GError **error)
-{
-    int flags = fcntl(lease->fd, F_GETFL);
-    int mode = flags & O_ACCMODE;
-    struct stat now;
-    const char *reason = NULL;
-
-    if (flags < 0 || flags & O_PATH ||
-        (is_exclusive(lease) && mode == O_RDONLY))
-        reason = "the descriptor passed along is not open for writing";
-    else if (!is_exclusive(lease) && mode == O_WRONLY)
-        reason = "the descriptor passed along is not open for reading";
-    else if (stat(lease->resource->path, &now) == 0 &&
-             (now.st_dev != st->st_dev || now.st_ino != st->st_ino))
-        reason = "the descriptor passed along is of another file";
-    if (!reason)
-        return TRUE;
-    g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
-                "cannot acquire '%s': %s", lease->resource->name, reason);
-    return FALSE;
-}
-
-/*
- * A client opened the object because we may not: confinement left us no right
- * to open other people's files. A description of our own is better where it
- * can be had, since two who share one cannot exclude each other.
+/* --- release ----------------------------------------------------------------
  */
-static DriverAnswer acquire_passed(const DriverContext *context,
-                                   DriverLease *lease, GError **error)
-{
-    struct stat st;
-    char self[64];
-    int fd;
 
-    if (fstat(lease->fd, &st) < 0) {
-        set_errno(error, "cannot look at '%s'", lease->resource->name);
-        return DRIVER_FAILED;
-    }
-    lease->offset = lease->resource->offset;
-    if (!check_passed(lease, &st, error))
-        return DRIVER_FAILED;
-    g_snprintf(self, sizeof self, "/proc/self/fd/%d", lease->fd);
-    fd = open(self, (is_exclusive(lease) ? O_RDWR : O_RDONLY) | O_CLOEXEC |
-                        O_NONBLOCK | O_NOCTTY);
-    if (fd >= 0) {
-        close(lease->fd);
-        lease->fd = fd;
-    }
-    if (!lock_descriptor(context, lease, lease->fd, &st, error))
-        return DRIVER_FAILED;
-    return hold(context, lease, lease->fd, &st);
-}
-
-static DriverAnswer file_acquire(gpointer driver, DriverLease *lease,
-                                 GError **error)
+static DriverAnswer drain(FileLease *f, GError **error)
 {
-    if (lease->fd >= 0)
-        return acquire_passed(driver, lease, error);
-    return acquire_path(driver, lease, error);
+    if (!f->lease->force && !file_drained(f))
+        return DRIVER_PENDING;
+    file_let_go(f);
+    return DRIVER_DONE;
 }
 
 static DriverAnswer file_release(gpointer driver, DriverLease *lease,
                                  GError **error)
 {
-    const DriverContext *context = driver;
-    struct flock lock = byte_range(F_UNLCK, lease->offset, 1);
-
     if (lease->data)
-        record_remove(context->state_dir, lease->data);
-    if (lease->data && lease->resource->kind == RESOURCE_VM) {
-        g_autofree char *owner = g_strconcat("vm-", context->owner->uuid, NULL);
-        record_remove(context->state_dir, owner);
-    }
-    g_clear_pointer(&lease->data, g_free);
-    if (lease->fd < 0)
-        return DRIVER_DONE;
-    /* Said, not left to close(): a client may hold the same description. */
-    fcntl(lease->fd, F_OFD_SETLK, &lock);
-    close(lease->fd);
+        return file_keep_trying(lease->data, drain, error);
+    if (lease->fd >= 0) /* passed along, and never acquired */
+        close(lease->fd);
     lease->fd = -1;
     return DRIVER_DONE;
 }
 
-/* QEMU locks bytes 100.. (what it does) and 200.. (what it forbids others)
- * in every image that it has open, unless locking=off. */
-static gboolean qemu_has_locked(const DriverLease *lease)
-{
-    struct flock lock = byte_range(F_WRLCK, RESOURCE_QEMU_FIRST,
-                                   RESOURCE_QEMU_END - RESOURCE_QEMU_FIRST);
-
-    return fcntl(lease->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
-/* A write lease (F_SETLEASE, not to be confused with ours) is only given to
- * the one who has the file open, mapped or not, and nobody else does. The
- * file must be a regular one and ours; otherwise the kernel does not say. */
-static DriverUse ask_for_write_lease(const DriverLease *lease)
-{
-    if (fcntl(lease->fd, F_SETLEASE, F_WRLCK) < 0)
-        return errno == EAGAIN ? DRIVER_IN_USE : DRIVER_USE_UNKNOWN;
-    fcntl(lease->fd, F_SETLEASE, F_UNLCK);
-    return DRIVER_UNUSED;
-}
-
-static DriverUse file_use(gpointer driver, const DriverLease *lease)
-{
-    if (lease->resource->kind != RESOURCE_DISK)
-        return DRIVER_UNUSED; /* nobody writes into a lock file */
-    if (!is_exclusive(lease))
-        return DRIVER_USE_UNKNOWN; /* others may have it open, too */
-    return qemu_has_locked(lease) ? DRIVER_IN_USE : ask_for_write_lease(lease);
-}
-
 const DriverOps driver_file = {
     .name = "file",
-    .flags = DRIVER_HOTPLUG,
+    .flags = DRIVER_HOTPLUG | DRIVER_MIGRATE,
     .open = file_open,
     .close = file_close,
+    .inherit = file_inherit,
+    .exiting = file_exiting,
     .acquire = file_acquire,
+    .used = file_used,
     .release = file_release,
     .use = file_use,
+    .describe = file_describe,
+    .offer = file_offer,
+    .claimed = file_claimed,
+    .claim = file_claim,
+    .complete = file_complete,
+    .take = file_take,
 };

@@ -63,11 +63,11 @@ int end_conclude(Supervisor *s)
 void end_undo(Supervisor *s)
 {
     control_free(s->control);
-    lease_table_free(s->leases);
+    if (s->file_driver && s->file_driver != s->driver)
+        driver_file.close(s->file_driver);
     if (s->driver)
         s->ops->close(s->driver);
-    if (s->file_driver)
-        driver_file.close(s->file_driver);
+    lease_table_free(s->leases);
     child_free(s->child);
     if (s->report) {
         report_free(s->report);

@@ -138,6 +138,11 @@ Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
     return lease;
 }
 
+void lease_force(Lease *lease)
+{
+    lease->d.force = TRUE;
+}
+
 void lease_mark_lost(Lease *lease)
 {
     if (lease->status == LEASE_HELD)
@@ -200,7 +205,20 @@ gboolean lease_identity(const Lease *lease, gboolean *block, dev_t *device,
     return lease->d.identified;
 }
 
-json_t *lease_to_json(const Lease *lease)
+/* What is promised of it: of every real lease that it outlives the child's
+ * tree, the rest is the driver's to tell. */
+static void describe(Lease *lease, json_t *out)
+{
+    json_t *words = json_array();
+
+    json_object_set_new(out, "guarantee", words);
+    if (!lease->ops->describe || lease->status == LEASE_WANTED)
+        return;
+    json_array_append_new(words, json_string("reaped"));
+    lease->ops->describe(lease->driver, &lease->d, out);
+}
+
+json_t *lease_to_json(Lease *lease)
 {
     static const char *const statuses[] = {
 #define X(id) [LEASE_##id] = #id,
@@ -226,6 +244,7 @@ json_t *lease_to_json(const Lease *lease)
             json_object_set_new(out, "inode", json_integer(lease->d.inode));
         json_object_set_new(out, "offset", json_integer(lease->d.offset));
     }
+    describe(lease, out);
     return out;
 }
 
@@ -235,5 +254,22 @@ json_t *lease_table_to_json(LeaseTable *table)
 
     for (guint i = 0; i < table->leases->len; i++)
         json_array_append_new(out, lease_to_json(lease_at(table, i)));
+    return out;
+}
+
+json_t *lease_table_guarantees(LeaseTable *table)
+{
+    json_t *out = json_object();
+
+    for (guint i = 0; i < table->leases->len; i++) {
+        Lease *lease = lease_at(table, i);
+        g_autoptr(json_t) all = json_object();
+
+        if (lease->resource->kind == RESOURCE_VM)
+            continue;
+        describe(lease, all);
+        json_object_set(out, lease->resource->name,
+                        json_object_get(all, "guarantee"));
+    }
     return out;
 }

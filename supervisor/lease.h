@@ -46,6 +46,8 @@ typedef struct {
     void (*granted)(gpointer opaque, LeaseSet set);
     /* ... or none is. @holder: who has the busy one, or NULL. */
     void (*denied)(gpointer opaque, const GError *error, json_t *holder);
+    /* Something that people should know of @lease. */
+    void (*warning)(gpointer opaque, Lease *lease, const char *sentence);
     /* A driver lost @lease, @why. */
     void (*lost)(gpointer opaque, Lease *lease, const char *why);
     /* lease_table_release() ended. */
@@ -78,6 +80,8 @@ Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
 /* Acquires all of @set, or none. @wait: a busy lease is tried again, every
  * 20 ms with jitter, all dropped in between, until lease_table_release(). */
 void lease_table_acquire(LeaseTable *table, LeaseSet set, gboolean wait);
+/* From now on a child may write under the leases, later ones included. */
+void lease_table_used(LeaseTable *table);
 /* Releases all of @set; also ends a lease_table_acquire(). */
 void lease_table_release(LeaseTable *table, LeaseSet set);
 
@@ -86,6 +90,9 @@ void lease_acquire(LeaseTable *table, Lease *lease, LeaseReply reply,
                    gpointer data);
 void lease_release(LeaseTable *table, Lease *lease, LeaseReply reply,
                    gpointer data);
+
+/* Its release, now or later, is not to wait for anything. */
+void lease_force(Lease *lease);
 
 /* Somebody said that @lease is lost. */
 void lease_mark_lost(Lease *lease);
@@ -105,7 +112,9 @@ DriverUse lease_use(const Lease *lease);
 gboolean lease_identity(const Lease *lease, gboolean *block, dev_t *device,
                         ino_t *inode);
 /* New references; the second is an array of all leases. */
-json_t *lease_to_json(const Lease *lease);
+json_t *lease_to_json(Lease *lease);
 json_t *lease_table_to_json(LeaseTable *table);
+/* An object: name of each lease -> what is guaranteed, an array of words. */
+json_t *lease_table_guarantees(LeaseTable *table);
 
 #endif

@@ -37,7 +37,8 @@ struct LeaseTable {
     LeaseWork work;
     LeaseSet set; /* what work is done on */
     gboolean wait;
-    guint retry; /* source id */
+    gboolean used; /* a child may write under the leases */
+    guint retry;   /* source id */
     GError *error;
     json_t *holder;
 };

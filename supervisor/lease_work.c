@@ -12,12 +12,32 @@ static gboolean in_set(const Lease *lease, LeaseSet set)
     return (lease->resource->kind == RESOURCE_VM) == (set == LEASE_SET_VM);
 }
 
-static void ask_acquire(Lease *lease, GError **error)
+static void use(Lease *lease)
+{
+    if (lease->status == LEASE_HELD && lease->ops->used)
+        lease->ops->used(lease->driver, &lease->d);
+}
+
+static void held(LeaseTable *table, Lease *lease)
+{
+    lease->status = LEASE_HELD;
+    lease->since = g_get_real_time() / G_USEC_PER_SEC;
+    if (table->used)
+        use(lease);
+}
+
+void lease_table_used(LeaseTable *table)
+{
+    table->used = TRUE;
+    for (guint i = 0; i < table->leases->len; i++)
+        use(lease_at(table, i));
+}
+
+static void ask_acquire(LeaseTable *table, Lease *lease, GError **error)
 {
     switch (lease->ops->acquire(lease->driver, &lease->d, error)) {
     case DRIVER_DONE:
-        lease->status = LEASE_HELD;
-        lease->since = g_get_real_time() / G_USEC_PER_SEC;
+        held(table, lease);
         break;
     case DRIVER_PENDING:
         lease->status = LEASE_PENDING;
@@ -46,7 +66,7 @@ static gboolean acquire_more(LeaseTable *table)
         if (!in_set(lease, table->set) || lease->status == LEASE_HELD)
             continue;
         if (lease->status == LEASE_WANTED && !table->error)
-            ask_acquire(lease, &table->error);
+            ask_acquire(table, lease, &table->error);
         if (table->error) {
             g_clear_pointer(&table->holder, json_decref);
             table->holder = g_steal_pointer(&lease->d.holder);
@@ -155,7 +175,7 @@ void lease_acquire(LeaseTable *table, Lease *lease, LeaseReply answer,
 
     lease->reply = answer;
     lease->reply_data = data;
-    ask_acquire(lease, &error);
+    ask_acquire(table, lease, &error);
     if (lease->status != LEASE_PENDING)
         reply(table, lease, error);
 }
@@ -188,8 +208,7 @@ static void driver_done(gpointer opaque, guint id, const GError *error)
         (lease->status != LEASE_PENDING && lease->status != LEASE_RELEASING))
         return;
     if (lease->status == LEASE_PENDING && !error) {
-        lease->status = LEASE_HELD;
-        lease->since = g_get_real_time() / G_USEC_PER_SEC;
+        held(table, lease);
     } else {
         lease->status = LEASE_WANTED;
     }
@@ -208,6 +227,28 @@ static void driver_renewed(gpointer opaque, guint id, gint64 expires)
         lease->expires = expires;
 }
 
+static void driver_waiting(gpointer opaque, guint id, const char *why)
+{
+    LeaseTable *table = opaque;
+    Lease *lease = find_id(table, id);
+    g_autofree char *sentence = NULL;
+
+    if (!lease || lease->status != LEASE_RELEASING)
+        return;
+    sentence = g_strdup_printf("cannot release '%s' yet: %s",
+                               lease->resource->name, why);
+    table->events->warning(table->opaque, lease, sentence);
+}
+
+static void driver_warning(gpointer opaque, guint id, const char *sentence)
+{
+    LeaseTable *table = opaque;
+    Lease *lease = find_id(table, id);
+
+    if (lease)
+        table->events->warning(table->opaque, lease, sentence);
+}
+
 static void driver_lost(gpointer opaque, guint id, guint grace_ms,
                         const char *why)
 {
@@ -223,5 +264,7 @@ static void driver_lost(gpointer opaque, guint id, guint grace_ms,
 const DriverEvents lease_driver_events = {
     .done = driver_done,
     .renewed = driver_renewed,
+    .waiting = driver_waiting,
+    .warning = driver_warning,
     .lost = driver_lost,
 };

@@ -68,6 +68,8 @@ static const char *const allowed[] = {
     "stat",
     "lstat",
     "fstat",
+    "fstatfs",
+    "sched_yield",
     "newfstatat",
     "statx",
     "lseek",
@@ -96,7 +98,6 @@ static const char *const allowed[] = {
 #ifdef SANITIZED /* what AddressSanitizer adds */
     "sigaltstack",
     "rt_sigaction",
-    "sched_yield",
     "mprotect",
     "mmap",
     "prctl",

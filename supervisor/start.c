@@ -145,13 +145,16 @@ static gboolean open_drivers(Supervisor *s, GError **error)
         .events = &lease_driver_events,
         .opaque = s->leases,
     };
+    s->driver = s->ops->open(&s->context, error);
+    if (!s->driver)
+        return FALSE;
+    s->file_driver = s->driver;
+    if (s->ops == &driver_file)
+        return TRUE;
     s->file_context = s->context;
     s->file_context.params = no_params;
     s->file_driver = driver_file.open(&s->file_context, error);
-    if (!s->file_driver)
-        return FALSE;
-    s->driver = s->ops->open(&s->context, error);
-    return s->driver != NULL;
+    return s->file_driver != NULL;
 }
 
 /* Whatever the driver, the VM's own lease is a lock on this host: it also
@@ -278,6 +281,9 @@ gboolean start_child(Supervisor *s, GError **error)
         .signals = s->signals,
     };
 
+    lease_table_used(s->leases);
+    spec.n_inherit = driver_file.inherit(s->file_driver, spec.inherit,
+                                         G_N_ELEMENTS(spec.inherit));
     if (s->credentials) {
         spec.credentials = TRUE;
         spec.uid = s->credentials->uid;

@@ -111,6 +111,14 @@ static void enter(Supervisor *s, MachineState next, const char *reason)
         json_pack("{s:s, s:s, s:s}", "from", from, "to", to, "reason", reason));
 }
 
+/* Whoever is refused shall know that it will not be for long. */
+static void tell_exiting(Supervisor *s)
+{
+    if (!s->exiting)
+        driver_file.exiting(s->file_driver);
+    s->exiting = TRUE;
+}
+
 void supervisor_step(Supervisor *s, MachineEvent event, const char *reason)
 {
     MachineAction action;
@@ -129,6 +137,8 @@ void supervisor_step(Supervisor *s, MachineEvent event, const char *reason)
         set_deadline(s);
     if (actions[action])
         actions[action](s);
+    if (next == MACHINE_KILLING || next == MACHINE_GONE)
+        tell_exiting(s);
 }
 
 /* What the leases say. */
@@ -160,6 +170,13 @@ static void on_denied(gpointer opaque, const GError *error, json_t *holder)
     supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
 }
 
+static void on_warning(gpointer opaque, Lease *lease, const char *sentence)
+{
+    Supervisor *s = opaque;
+
+    report_log(s->report, REPORT_WARNING, "%s", sentence);
+}
+
 static void on_lost(gpointer opaque, Lease *lease, const char *why)
 {
     supervisor_revoke(opaque, lease, why, NULL);
@@ -184,6 +201,7 @@ static void on_released(gpointer opaque, LeaseSet set)
 const LeaseEvents supervisor_lease_events = {
     .granted = on_granted,
     .denied = on_denied,
+    .warning = on_warning,
     .lost = on_lost,
     .released = on_released,
 };

@@ -41,6 +41,7 @@ json_t *supervisor_status(const Supervisor *s)
             json_array_append_new(confined, json_string(confine_name(i)));
     }
     json_object_set_new(out, "confined", confined);
+    json_object_set_new(out, "guarantee", lease_table_guarantees(s->leases));
     if (s->options->id)
         json_object_set_new(out, "id", json_string(s->options->id));
     if (child_pid(s->child) && child_is_started(s->child))
@@ -123,12 +124,20 @@ void supervisor_release(Supervisor *s, Lease *lease, gboolean force,
 {
     g_autoptr(GError) error = NULL;
 
+    if (force &&
+        (s->state == MACHINE_GONE || lease_status(lease) == LEASE_RELEASING)) {
+        lease_force(lease);
+        reply(data, lease, NULL, NULL);
+        return;
+    }
     if (lease_status(lease) != LEASE_HELD)
         g_set_error(&error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
                     "cannot release '%s': it is not held",
                     lease_resource(lease)->name);
     else if (can_hotplug(s, &error) &&
              (force || check_unused(s, lease, &error))) {
+        if (force)
+            lease_force(lease);
         lease_release(s->leases, lease, reply, data);
         return;
     }

@@ -42,6 +42,7 @@ struct Supervisor {
     LeaseTable *leases;
     Control *control; /* NULL until the VM's lease is held */
     gboolean finished;
+    gboolean exiting; /* the records say so */
     guint signal_source;
     guint confined; /* mask of 1 << ConfineStep */
     mode_t old_umask;

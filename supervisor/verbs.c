@@ -248,7 +248,8 @@ static const Verb table[] = {
      "object: name, uuid, id (if given), host, pid (the supervisor's), state, "
      "reason (of the state), since and state-since (seconds since the epoch), "
      "child-pid (if there is a child), driver, leases (how many, the VM's own "
-     "not counted), confined (array of what was given up)",
+     "not counted), confined (array of what was given up), guarantee (object: "
+     "name of each lease, array of words)",
      {{0}}},
     {"query-child",
      FALSE,
@@ -264,7 +265,9 @@ static const Verb table[] = {
      "Lists the leases.",
      "array of objects: id, kind (vm, disk, lease), name, mode (exclusive, "
      "shared, readonly), status (WANTED, PENDING, HELD, LOST, RELEASING), "
-     "driver, since; device, inode and offset where known",
+     "driver, since, guarantee (array of words, see virt-lock-supervisor(8)); "
+     "device, inode and offset where known; changed (replaced, unlinked: the "
+     "path names something else by now), waiting (for what its release waits)",
      {{0}}},
     {"query-commands",
      FALSE,
@@ -285,10 +288,11 @@ static const Verb table[] = {
       {"mode", JSON_STRING, FALSE, "exclusive (default), shared, readonly"}}},
     {"lease-release",
      TRUE,
-     RUNNING,
+     RUNNING | (1u << MACHINE_GONE),
      lease_release_verb,
      "Releases the lease of a disk that was unplugged. Refused while a "
-     "process of the VM can be seen to have it open.",
+     "process of the VM can be seen to have it open. In state GONE it needs "
+     "force, and ends the wait for writes that are still under way.",
      "nothing",
      {DISK_OR_LEASE("LOCKSPACE:KEY"),
       {"force", JSON_TRUE, FALSE, "release it even so"}}},

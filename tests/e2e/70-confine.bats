@@ -126,10 +126,17 @@ none_open() {
 @test "the supervisor does not wake up while nothing happens" {
     fake vm --uuid "$U" --disk a --
     lockctl status vm
+    # Once it looks whether the child locks its images as QEMU does.
+    before=$(switches)
+    wait_until switched
     # The window is another program's life time, two seconds.
     before=$(switches)
     "$FAKEVMM" --exit 0 --after-ms 2000
     same "switches" "$before" "$(switches)"
+}
+
+switched() {
+    [ "$(switches)" != "$before" ]
 }
 
 # Context switches of the supervisor so far, voluntary or not.

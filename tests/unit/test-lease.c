@@ -90,6 +90,13 @@ static void on_lost(gpointer opaque, Lease *lease, const char *why)
                            lease_resource(lease)->name, why);
 }
 
+static void on_warning(gpointer opaque, Lease *lease, const char *sentence)
+{
+    Puppet *p = opaque;
+
+    g_string_append_printf(p->events, "warning(%s) ", sentence);
+}
+
 static void on_released(gpointer opaque, LeaseSet set)
 {
     Puppet *p = opaque;
@@ -98,7 +105,8 @@ static void on_released(gpointer opaque, LeaseSet set)
                     set == LEASE_SET_VM ? "vm-released " : "released ");
 }
 
-static const LeaseEvents events = {on_granted, on_denied, on_lost, on_released};
+static const LeaseEvents events = {on_granted, on_denied, on_warning, on_lost,
+                                   on_released};
 
 static void set_up(Puppet *p, gconstpointer data)
 {

@@ -46,6 +46,14 @@ static void test_describe(void)
     g_autofree char *today = g_date_time_format(
         now, "held by 'web1' (" UUID_A ", h, pid 4711) since %H:%M");
 
+    g_autoptr(json_t) going =
+        json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "uuid", UUID_A, "name",
+                  "web1", "host", "h", "pid", 4711, "since", 1, "exiting", 1);
+    g_autofree char *exiting = record_describe(going);
+
+    g_assert_cmpstr(exiting, ==,
+                    "held by 'web1', which is exiting (" UUID_A
+                    ", h, pid 4711)");
     g_assert_cmpstr(nobody, ==, "held by another process");
     g_assert_cmpstr(unnamed, ==, "held by another process");
     check_description("web1", g_date_time_to_unix(now), today);

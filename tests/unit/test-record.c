@@ -1,106 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* DOC: records of holders: written whole, read with suspicion. */
-#include <glib/gstdio.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "qmp.h"
-#include "record.h"
-#include "tap.h"
-
-#define UUID_A "6f0e1d2c-0000-4000-8000-00000000000a"
-#define UUID_B "6f0e1d2c-0000-4000-8000-00000000000b"
-
-typedef struct {
-    char *state;   /* not made yet: record_write() does */
-    char *holders; /* in state */
-    char *boot_id;
-    char host[256];
-} Fixture;
-
-static void setup(Fixture *f, gconstpointer unused)
-{
-    g_autofree char *top = g_dir_make_tmp("test-record-XXXXXX", NULL);
-
-    g_assert_nonnull(top);
-    f->state = g_build_filename(top, "a/state", NULL);
-    f->holders = g_build_filename(f->state, "holders", NULL);
-    g_assert_cmpint(gethostname(f->host, sizeof(f->host)), ==, 0);
-    g_assert_true(g_file_get_contents("/proc/sys/kernel/random/boot_id",
-                                      &f->boot_id, NULL, NULL));
-    g_strchomp(f->boot_id);
-}
-
-static void remove_tree(const char *path)
-{
-    const char *name;
-    GDir *dir = g_dir_open(path, 0, NULL);
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-
-        remove_tree(child);
-    }
-    if (dir)
-        g_dir_close(dir);
-    g_remove(path);
-}
-
-static void teardown(Fixture *f, gconstpointer unused)
-{
-    g_autofree char *a = g_path_get_dirname(f->state);
-    g_autofree char *top = g_path_get_dirname(a);
-
-    remove_tree(top);
-    g_free(f->state);
-    g_free(f->holders);
-    g_free(f->boot_id);
-}
-
-static Record our_record(const Fixture *f)
-{
-    return (Record){
-        .uuid = UUID_A,
-        .name = "web1",
-        .host = f->host,
-        .boot_id = f->boot_id,
-        .pid = getpid(),
-        .start_time = record_start_time(getpid()),
-        .since = 1000000000,
-    };
-}
-
-static void write_record(const Fixture *f, const char *file,
-                         const Record *record)
-{
-    g_autoptr(GError) error = NULL;
-
-    g_assert_true(record_write(f->state, file, record, &error));
-    g_assert_no_error(error);
-}
-
-static const char *string_of(const json_t *holder, const char *name)
-{
-    return json_string_value(json_object_get(holder, name));
-}
-
-static gint64 integer_of(const json_t *holder, const char *name)
-{
-    return json_integer_value(json_object_get(holder, name));
-}
-
-static guint count_files(const char *path)
-{
-    GDir *dir = g_dir_open(path, 0, NULL);
-    guint n = 0;
-
-    while (g_dir_read_name(dir))
-        n++;
-    g_dir_close(dir);
-    return n;
-}
+#include "record_fixture.h"
 
 static void test_write(Fixture *f, gconstpointer unused)
 {
@@ -120,7 +23,7 @@ static void test_write(Fixture *f, gconstpointer unused)
     g_assert_cmpint(stat(f->holders, &st), ==, 0);
     g_assert_cmphex(st.st_mode & 07777, ==, 0755);
 
-    holder = record_find(f->state, "r", FALSE);
+    holder = record_find(f->state, "r", 0);
     g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_A);
     g_assert_cmpstr(string_of(holder, "name"), ==, "web2");
     g_assert_cmpstr(string_of(holder, "host"), ==, f->host);
@@ -129,10 +32,10 @@ static void test_write(Fixture *f, gconstpointer unused)
     g_assert_cmpint(integer_of(holder, "since"), ==, 1000000000);
     g_assert_true(record_alive(holder));
 
-    record_remove(f->state, "r");
+    record_remove(f->state, "r", &record);
     g_assert_cmpuint(count_files(f->holders), ==, 0);
-    g_assert_null(record_find(f->state, "r", TRUE));
-    record_remove(f->state, "r");
+    g_assert_null(record_find(f->state, "r", RECORD_SHARED));
+    record_remove(f->state, "r", &record);
 }
 
 static void test_link(Fixture *f, gconstpointer unused)
@@ -150,10 +53,10 @@ static void test_link(Fixture *f, gconstpointer unused)
     write_record(f, "vm-b", &record);
     g_assert_true(record_link(f->state, "vm-b", "r", NULL));
     g_assert_true(record_link(f->state, "vm-b", "r", NULL));
-    alone = record_find(f->state, "r", FALSE);
+    alone = record_find(f->state, "r", 0);
     g_assert_cmpstr(string_of(alone, "uuid"), ==, UUID_B);
     g_assert_cmpstr(string_of(alone, "mode"), ==, "exclusive");
-    one_of = record_find(f->state, "s", TRUE);
+    one_of = record_find(f->state, "s", RECORD_SHARED);
     g_assert_cmpstr(string_of(one_of, "uuid"), ==, UUID_A);
     g_assert_cmpstr(string_of(one_of, "mode"), ==, "shared");
     g_assert_false(record_link(f->state, "vm-c", "r", &error));
@@ -174,7 +77,7 @@ static void test_write_fails(Fixture *f, gconstpointer unused)
     g_clear_error(&error);
     g_assert_false(record_write("/proc/nowhere", "r", &record, &error));
     g_assert_true(g_str_has_prefix(error->message, "cannot create '"));
-    g_assert_null(record_find("/proc/nowhere", "r", TRUE));
+    g_assert_null(record_find("/proc/nowhere", "r", RECORD_SHARED));
 }
 
 /* Every prefix of a record, every record without one field or with a field
@@ -195,7 +98,7 @@ static void test_garbage(Fixture *f, gconstpointer unused)
     object = json_loads(whole, 0, NULL);
     for (gsize n = 0; n < len - 1; n++) {
         g_assert_true(g_file_set_contents(path, whole, (gssize)n, NULL));
-        g_assert_null(record_find(f->state, "r", TRUE));
+        g_assert_null(record_find(f->state, "r", RECORD_SHARED));
     }
     json_object_foreach (object, key, value) {
         g_autoptr(json_t) copy = json_copy(object);
@@ -205,16 +108,16 @@ static void test_garbage(Fixture *f, gconstpointer unused)
             g_autofree char *text = json_dumps(copy, 0);
 
             g_assert_true(g_file_set_contents(path, text, -1, NULL));
-            g_assert_null(record_find(f->state, "r", TRUE));
+            g_assert_null(record_find(f->state, "r", RECORD_SHARED));
             json_object_set_new(copy, key, i ? json_array() : json_null());
         }
     }
     g_assert_true(g_file_set_contents(path, large, 1024 * 1024, NULL));
-    g_assert_null(record_find(f->state, "r", TRUE));
+    g_assert_null(record_find(f->state, "r", RECORD_SHARED));
     g_assert_true(g_file_set_contents(path, "\0\xff{}[]", 7, NULL));
-    g_assert_null(record_find(f->state, "r", TRUE));
+    g_assert_null(record_find(f->state, "r", RECORD_SHARED));
     g_assert_true(g_file_set_contents(path, "[1]", -1, NULL));
-    g_assert_null(record_find(f->state, "r", TRUE));
+    g_assert_null(record_find(f->state, "r", RECORD_SHARED));
 }
 
 static void test_bad_values(Fixture *f, gconstpointer unused)
@@ -226,17 +129,17 @@ static void test_bad_values(Fixture *f, gconstpointer unused)
     for (gsize i = 0; i < G_N_ELEMENTS(pids); i++) {
         record.pid = pids[i];
         write_record(f, "r", &record);
-        g_assert_null(record_find(f->state, "r", FALSE));
+        g_assert_null(record_find(f->state, "r", 0));
     }
     record.pid = 1;
     record.uuid = "../../x";
     write_record(f, "r", &record);
-    g_assert_null(record_find(f->state, "r", FALSE));
+    g_assert_null(record_find(f->state, "r", 0));
     record.uuid = UUID_A;
     record.host = "not utf-8: \xff";
     record.name = NULL;
     write_record(f, "r", &record);
-    g_autoptr(json_t) holder = record_find(f->state, "r", FALSE);
+    g_autoptr(json_t) holder = record_find(f->state, "r", 0);
     g_assert_cmpstr(string_of(holder, "host"), ==, "not utf-8: \xef\xbf\xbd");
     g_assert_cmpstr(string_of(holder, "name"), ==, "");
 }
@@ -253,9 +156,9 @@ static void test_not_files(Fixture *f, gconstpointer unused)
     g_assert_cmpint(symlink("r", link), ==, 0);
     g_assert_cmpint(mkfifo(pipe, 0600), ==, 0);
     g_assert_cmpint(g_mkdir(dir, 0700), ==, 0);
-    g_assert_null(record_find(f->state, "link", FALSE));
-    g_assert_null(record_find(f->state, "pipe", FALSE));
-    g_assert_null(record_find(f->state, "dir", FALSE));
+    g_assert_null(record_find(f->state, "link", 0));
+    g_assert_null(record_find(f->state, "pipe", 0));
+    g_assert_null(record_find(f->state, "dir", 0));
 }
 
 static void test_shared(Fixture *f, gconstpointer unused)
@@ -266,9 +169,9 @@ static void test_shared(Fixture *f, gconstpointer unused)
     write_record(f, "8:1-5-0." UUID_A, &record);
     record.uuid = UUID_B;
     write_record(f, "8:1-55-0." UUID_B, &record); /* another resource */
-    g_assert_null(record_find(f->state, "8:1-5-0", FALSE));
-    g_assert_null(record_find(f->state, "8:1-5", TRUE));
-    holder = record_find(f->state, "8:1-5-0", TRUE);
+    g_assert_null(record_find(f->state, "8:1-5-0", 0));
+    g_assert_null(record_find(f->state, "8:1-5", RECORD_SHARED));
+    holder = record_find(f->state, "8:1-5-0", RECORD_SHARED);
     g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_A);
 }
 
@@ -284,16 +187,16 @@ static void test_prefers_alive(Fixture *f, gconstpointer unused)
     dead.start_time--;
     write_record(f, "r", &dead);
     write_record(f, "r." UUID_B, &dead);
-    g_assert_null(record_find(f->state, "r", TRUE));
+    g_assert_null(record_find(f->state, "r", RECORD_SHARED));
     distant.host = "elsewhere";
     distant.uuid = UUID_B;
     write_record(f, "r." UUID_B, &distant);
-    holder = record_find(f->state, "r", TRUE);
+    holder = record_find(f->state, "r", RECORD_SHARED);
     g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_B);
     g_assert_false(record_alive(holder));
     json_decref(holder);
     write_record(f, "r." UUID_A, &alive);
-    holder = record_find(f->state, "r", TRUE);
+    holder = record_find(f->state, "r", RECORD_SHARED);
     g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_A);
     g_assert_true(record_alive(holder));
 }
@@ -304,7 +207,7 @@ static void check_alive(const Fixture *f, const Record *record,
     g_autoptr(json_t) holder = NULL;
 
     write_record(f, "r", record);
-    holder = record_find(f->state, "r", FALSE);
+    holder = record_find(f->state, "r", 0);
     if (expected || !g_str_equal(record->host, f->host))
         g_assert_cmpint(record_alive(holder), ==, expected);
     else

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: who still has the image open, and watching held leases
+ *
+ * Nothing tells when a lock of somebody else ends, nor that a file server has
+ * forgotten one of ours: both are looked at. Locally that costs nothing and
+ * cannot hang; where a network may stand before the file it is done by timer
+ * only, and never to answer a query.
+ *
+ * Should:  keep the lease as long as a write may still be under way, and say
+ *          where that cannot be seen.
+ * Mustn't: kill for a file that was renamed or replaced: two files, no two
+ *          writers.
+ */
+#include "driver_file_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "../libsupervise/qmp.h"
+
+/* A QEMU has locked its images by then. */
+#define LOOK_SECONDS 2
+
+/* QEMU's bytes for what it does to an image beyond reading it. */
+#define QEMU_WRITES   101
+#define QEMU_DOES_END 199
+
+/* --- drain ------------------------------------------------------------------
+ */
+
+/* The file must be a regular one and ours; otherwise the kernel does not say.
+ * (Whoever opens it in between is let through by the next line; the signal
+ * that tells of it is blocked.) */
+DriverUse file_ask_alone(const FileLease *f)
+{
+    int fd = f->places[0].fd;
+
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+        return errno == EAGAIN ? DRIVER_IN_USE : DRIVER_USE_UNKNOWN;
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return DRIVER_UNUSED;
+}
+
+/*
+ * Byte 101 does not say whose it is. Sharers, and a target that was not
+ * completed, need not wait for it: somebody else who holds the lease does so
+ * after them. Nor does a source whose target was completed: the target has
+ * looked after our last write.
+ */
+static gboolean somebody_waits_after_us(const FileLease *f)
+{
+    if (!file_is_exclusive(f) || f->role == ROLE_CLAIMED)
+        return file_another_holds(f);
+    return f->role == ROLE_OFFERED && file_was_completed(f);
+}
+
+/* TRUE where somebody waits for a lock on the file ("->" in /proc/locks), so
+ * that it is he who has it open, as far as can be told. */
+static gboolean is_waited_for(const FileLease *f)
+{
+    const struct stat *st = &f->places[0].st;
+    g_autofree char *file =
+        g_strdup_printf(" %02x:%02x:%" G_GUINT64_FORMAT " ", major(st->st_dev),
+                        minor(st->st_dev), (guint64)st->st_ino);
+    g_autofree char *locks = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    if (!g_file_get_contents("/proc/locks", &locks, NULL, NULL))
+        return FALSE;
+    lines = g_strsplit(locks, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        if (strstr(*line, " -> ") && strstr(*line, file))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/*
+ * The child did not lock as QEMU does, so all that the kernel tells is that
+ * somebody has the file open: a write under way, or anybody else who came
+ * since. That is waited for, but not for ever.
+ */
+static gboolean may_be_written(FileLease *f)
+{
+    const DriverContext *context = f->driver->context;
+    gint64 waited = g_get_monotonic_time() - f->step_since;
+    g_autofree char *sentence = NULL;
+
+    if (!f->alone || f->qemu_seen || file_ask_alone(f) != DRIVER_IN_USE ||
+        is_waited_for(f))
+        return FALSE;
+    if (waited < f->driver->drain_s * G_USEC_PER_SEC)
+        return TRUE;
+    sentence = g_strdup_printf("'%s' is released although something still has "
+                               "it open: whether it writes cannot be seen",
+                               f->lease->resource->name);
+    context->events->warning(context->opaque, f->lease->id, sentence);
+    return FALSE;
+}
+
+gboolean file_drained(FileLease *f)
+{
+    f->waiting = NULL;
+    if (!f->used || !file_is_written(f) || somebody_waits_after_us(f))
+        return TRUE;
+    if (file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END))
+        f->waiting = "writes of the dead child may still be under way (QEMU's "
+                     "lock byte 101 is held)";
+    else if (may_be_written(f))
+        f->waiting = "something still has it open";
+    return f->waiting == NULL;
+}
+
+/* --- while it is held -------------------------------------------------------
+ */
+
+static void look_at_path(FileLease *f)
+{
+    const DriverContext *context = f->driver->context;
+    const char *changed = f->changed ? NULL : file_image_changed(f);
+    g_autofree char *sentence = NULL;
+
+    if (!changed)
+        return;
+    f->changed = TRUE;
+    sentence = g_strdup_printf(
+        "'%s' was %s while its lease is held: the lease stays on the file "
+        "that the child has open",
+        f->lease->resource->name, changed);
+    context->events->warning(context->opaque, f->lease->id, sentence);
+}
+
+static void look_at_qemu(FileLease *f)
+{
+    if (f->qemu_seen || !f->used || !file_is_written(f))
+        return;
+    f->qemu_seen = file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END) != 0;
+    if (!f->qemu_seen)
+        file_is_lost(f, errno);
+}
+
+void file_exiting(gpointer data)
+{
+    FileDriver *driver = data;
+
+    /* Killed it is, but it takes a while to die. */
+    for (guint i = 0; i < driver->leases->len; i++) {
+        FileLease *f = driver->leases->pdata[i];
+
+        if (!f->remote)
+            look_at_qemu(f);
+    }
+    file_record_exiting(driver);
+}
+
+static gboolean look_once(gpointer data)
+{
+    FileDriver *driver = data;
+
+    driver->look_source = 0;
+    for (guint i = 0; i < driver->leases->len; i++) {
+        look_at_qemu(driver->leases->pdata[i]);
+        look_at_path(driver->leases->pdata[i]);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+/* Sets again what we have: a file server that has forgotten it says so. */
+static gboolean assert_again(FileLease *f)
+{
+    for (guint i = 0; i < f->n_places; i++) {
+        struct flock lock = {.l_type = (short)f->type,
+                             .l_whence = SEEK_SET,
+                             .l_start = (off_t)f->places[i].lease,
+                             .l_len = 1};
+
+        if (fcntl(f->places[i].fd, F_OFD_SETLK, &lock) < 0 &&
+            file_is_lost(f, errno))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean is_checked(const FileLease *f)
+{
+    return f->driver->check_all || f->remote;
+}
+
+static gboolean check_again(gpointer data)
+{
+    FileDriver *driver = data;
+
+    for (guint i = 0; i < driver->leases->len; i++) {
+        FileLease *f = driver->leases->pdata[i];
+
+        if (!is_checked(f) || f->step)
+            continue;
+        if (!assert_again(f))
+            break; /* once is enough: all are let go */
+        look_at_path(f);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+void file_used(gpointer data, DriverLease *lease)
+{
+    FileDriver *driver = data;
+    FileLease *f = lease->data;
+
+    f->used = TRUE;
+    if (!driver->look_source && file_is_written(f))
+        driver->look_source =
+            g_timeout_add_seconds(LOOK_SECONDS, look_once, driver);
+    if (!driver->check_source && driver->check_s && is_checked(f))
+        driver->check_source =
+            g_timeout_add_seconds(driver->check_s, check_again, driver);
+}
+
+/* --- what can be told
+ * --------------------------------------------------------- */
+
+DriverUse file_use(gpointer driver, const DriverLease *lease)
+{
+    const FileLease *f = lease->data;
+
+    if (lease->resource->kind != RESOURCE_DISK)
+        return DRIVER_UNUSED; /* nobody writes into a lock file */
+    if (!f->has_image || !file_is_exclusive(f))
+        return DRIVER_USE_UNKNOWN; /* others may have it open, too */
+    return file_qemu_byte(f, RESOURCE_QEMU_FIRST, RESOURCE_QEMU_END - 1)
+               ? DRIVER_IN_USE
+               : file_ask_alone(f);
+}
+
+void file_describe(gpointer driver, DriverLease *lease, json_t *out)
+{
+    FileLease *f = lease->data;
+    json_t *words = json_object_get(out, "guarantee");
+    const char *changed = NULL;
+
+    if (!f)
+        return;
+    if (!f->remote) {
+        look_at_qemu(f);
+        look_at_path(f);
+        changed = file_image_changed(f);
+    }
+    json_array_append_new(words, json_string("liveness"));
+    if (f->has_image && lease->resource->kind == RESOURCE_DISK)
+        json_array_append_new(words, json_string("taker-looks"));
+    if (file_is_written(f))
+        json_array_append_new(words,
+                              json_string(f->qemu_seen ? "drained-by-qemu-locks"
+                                          : f->alone ? "drained-by-write-lease"
+                                                     : "drain-unproved"));
+    if (changed)
+        json_object_set_new(out, "changed", json_string(changed));
+    if (f->waiting)
+        json_object_set_new(out, "waiting", json_string(f->waiting));
+}

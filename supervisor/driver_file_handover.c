@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: handing a lease from one supervisor to another
+ *
+ * The source offers (its write lock becomes a read lock), the target claims
+ * (the claim byte, a read lock, and its liveness from then on), and at no
+ * instant can a third party get in: fresh takers need the claim byte for a
+ * moment, and find liveness. When the source's child is gone and drained the
+ * source lets go, and the target's read lock becomes a write lock. Each
+ * function is a row of the table in docs/file-protocol.md.
+ *
+ * Shared leases need none of it: the target acquires, the source releases.
+ */
+#include "driver_file_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "../libsupervise/qmp.h"
+
+/* Fresh takers hold C for some calls only; the claim waits for them, this
+ * long (microseconds). */
+#define CLAIM_TIME (200 * 1000)
+
+static DriverAnswer wrong_state(const FileLease *f, const char *verb,
+                                const char *why, GError **error)
+{
+    g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE, "cannot %s '%s': %s",
+                verb, f->lease->resource->name, why);
+    return DRIVER_FAILED;
+}
+
+static gboolean is_busy(const GError *error)
+{
+    return g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY);
+}
+
+/* What stands in the way goes by: PENDING for as long as that is all. */
+static DriverAnswer pending_if_busy(GError *failure, GError **error)
+{
+    if (is_busy(failure)) {
+        g_error_free(failure);
+        return DRIVER_PENDING;
+    }
+    g_propagate_error(error, failure);
+    return DRIVER_FAILED;
+}
+
+/* QEMU's bytes for writing, of somebody; an inactive QEMU of ours has none. */
+static gboolean is_quiet(const FileLease *f)
+{
+    return !file_is_written(f) ||
+           !file_qemu_byte(f, RESOURCE_QEMU_FIRST + 1, 199);
+}
+
+/* The generation that is told of the VM; 0: none. */
+static gint64 told_generation(const FileDriver *driver)
+{
+    g_autofree char *vm = g_strconcat("vm-", driver->me.uuid, NULL);
+    gint64 highest = 0;
+
+    for (HomeId i = 0; i < N_HOMES; i++) {
+        if (driver->homes[i].directory)
+            highest =
+                MAX(highest, record_generation(driver->homes[i].directory, vm));
+    }
+    return highest;
+}
+
+gboolean file_was_completed(const FileLease *f)
+{
+    return told_generation(f->driver) > f->driver->me.generation;
+}
+
+/* --- source -----------------------------------------------------------------
+ */
+
+DriverAnswer file_offer(gpointer driver, DriverLease *lease, GError **error)
+{
+    FileLease *f = lease->data;
+
+    file_stop_trying(f);
+    if (f->role != ROLE_HELD && f->role != ROLE_OFFERED)
+        return wrong_state(f, "offer", "it is not ours yet", error);
+    if (file_is_exclusive(f) && !file_set_leases(f, F_RDLCK, error))
+        return DRIVER_FAILED;
+    f->role = ROLE_OFFERED;
+    return DRIVER_DONE;
+}
+
+gboolean file_claimed(gpointer driver, DriverLease *lease, GError **error)
+{
+    FileLease *f = lease->data;
+
+    if (!file_is_exclusive(f) || file_another_claims(f))
+        return TRUE;
+    wrong_state(f, "let go of", "no target has claimed it", error);
+    return FALSE;
+}
+
+/* Cancel: L, then who lives, and the generation last of all, so that a target
+ * that is completed meanwhile is seen, or sees us. */
+static DriverAnswer take_back(FileLease *f, GError **error)
+{
+    GError *failure = NULL;
+
+    if (!file_set_leases(f, F_WRLCK, &failure) ||
+        !file_others_gone(f, FALSE, &failure))
+        return pending_if_busy(failure, error);
+    file_stop_trying(f);
+    if (file_was_completed(f)) {
+        file_set_leases(f, F_RDLCK, NULL);
+        return wrong_state(f, "take back", "the target was completed", error);
+    }
+    f->role = ROLE_HELD;
+    return DRIVER_DONE;
+}
+
+/* --- target -----------------------------------------------------------------
+ */
+
+static gboolean claim_steps(FileLease *f, GError **error)
+{
+    return file_set_leases(f, F_RDLCK, error) &&
+           file_others_gone(f, TRUE, error) && file_set_live(f, F_RDLCK, error);
+}
+
+static DriverAnswer try_claim(FileLease *f, GError **error)
+{
+    GError *failure = NULL;
+
+    if (!file_set_claims(f, F_WRLCK, &failure)) {
+        if (is_busy(failure) &&
+            g_get_monotonic_time() - f->step_since < CLAIM_TIME)
+            return pending_if_busy(failure, error);
+    } else if (claim_steps(f, &failure)) {
+        f->role = ROLE_CLAIMED;
+        file_stop_trying(f);
+        return DRIVER_DONE;
+    }
+    g_propagate_error(error, failure);
+    file_let_go(f);
+    return DRIVER_FAILED;
+}
+
+DriverAnswer file_claim(gpointer data, DriverLease *lease, GError **error)
+{
+    FileDriver *driver = data;
+    FileLease *f;
+
+    if (lease->resource->mode != RESOURCE_EXCLUSIVE)
+        return driver_file.acquire(driver, lease, error);
+    if (!file_open_homes(driver, error))
+        return DRIVER_FAILED;
+    f = file_lease_new(driver, lease);
+    g_ptr_array_add(driver->leases, f);
+    if (!file_open_places(f, error)) {
+        file_let_go(f);
+        return DRIVER_FAILED;
+    }
+    return file_keep_trying(f, try_claim, error);
+}
+
+/* The generation is raised before anybody is told that the target may run:
+ * the VM's own lease is completed last. */
+static gboolean raise_generation(FileDriver *driver, GError **error)
+{
+    driver->me.generation =
+        MAX(told_generation(driver), driver->me.generation) + 1;
+    return file_record_vm(driver, error);
+}
+
+DriverAnswer file_complete(gpointer data, DriverLease *lease, gboolean inactive,
+                           GError **error)
+{
+    FileLease *f = lease->data;
+
+    if (!file_is_exclusive(f) || f->role == ROLE_COMPLETED)
+        return DRIVER_DONE;
+    if (f->role != ROLE_CLAIMED)
+        return wrong_state(f, "complete", "it was not claimed", error);
+    /* A source that offers, or none whose child lives. */
+    if (!file_another_holds(f) && !file_others_gone(f, FALSE, error))
+        return DRIVER_FAILED;
+    if (inactive && !is_quiet(f))
+        return wrong_state(f, "complete", "the source still writes to it",
+                           error);
+    if (lease->resource->kind == RESOURCE_VM && !raise_generation(data, error))
+        return DRIVER_FAILED;
+    f->role = ROLE_COMPLETED;
+    return DRIVER_DONE;
+}
+
+static DriverAnswer take_over(FileLease *f, GError **error)
+{
+    GError *failure = NULL;
+
+    if (!file_set_leases(f, F_WRLCK, &failure) ||
+        !file_others_gone(f, FALSE, &failure))
+        return pending_if_busy(failure, error);
+    if (f->inactive && !is_quiet(f))
+        return DRIVER_PENDING;
+    file_stop_trying(f);
+    file_set_claims(f, F_UNLCK, NULL);
+    return file_hold(f);
+}
+
+DriverAnswer file_take(gpointer driver, DriverLease *lease, gboolean inactive,
+                       GError **error)
+{
+    FileLease *f = lease->data;
+
+    f->inactive = inactive;
+    if (f->role == ROLE_COMPLETED)
+        return file_keep_trying(f, take_over, error);
+    if (f->role == ROLE_CLAIMED)
+        return wrong_state(f, "take", "it was not completed", error);
+    if (file_is_exclusive(f) && f->role == ROLE_OFFERED)
+        return file_keep_trying(f, take_back, error);
+    f->role = ROLE_HELD;
+    return DRIVER_DONE;
+}

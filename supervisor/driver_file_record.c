@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: what the file driver tells others of its leases, see record.h. */
+#include "driver_file_internal.h"
+
+static char *vm_file(const FileDriver *driver)
+{
+    return g_strconcat("vm-", driver->me.uuid, NULL);
+}
+
+/* The record's file name: an exclusive holder is alone. */
+static char *lease_file(const FileLease *f, HomeId home)
+{
+    if (file_is_exclusive(f))
+        return g_strdup(f->names[home]);
+    return g_strdup_printf("%s.%s", f->names[home], f->driver->me.uuid);
+}
+
+gboolean file_record_vm(FileDriver *driver, GError **error)
+{
+    g_autofree char *file = vm_file(driver);
+
+    for (HomeId i = 0; i < N_HOMES; i++) {
+        const char *directory = driver->homes[i].directory;
+
+        if (directory && !record_write(directory, file, &driver->me, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Without a record the lease stands just as well; only a message that says
+ * "held by another process" is the poorer for it. */
+void file_write_records(FileLease *f)
+{
+    FileDriver *driver = f->driver;
+    g_autofree char *vm = vm_file(driver);
+
+    if (f->lease->resource->kind == RESOURCE_VM)
+        file_record_vm(driver, NULL);
+    for (HomeId i = 0; i < N_HOMES; i++) {
+        g_autofree char *file = lease_file(f, i);
+
+        if (driver->homes[i].directory && f->names[i])
+            record_link(driver->homes[i].directory, vm, file, NULL);
+    }
+}
+
+void file_remove_records(FileLease *f)
+{
+    FileDriver *driver = f->driver;
+    g_autofree char *vm = vm_file(driver);
+
+    for (HomeId i = 0; i < N_HOMES; i++) {
+        const char *directory = driver->homes[i].directory;
+        g_autofree char *file = lease_file(f, i);
+
+        if (!directory || !f->names[i])
+            continue;
+        record_remove(directory, file, &driver->me);
+        if (f->lease->resource->kind == RESOURCE_VM)
+            record_remove(directory, vm, &driver->me);
+    }
+}
+
+void file_record_exiting(FileDriver *driver)
+{
+    g_autofree char *vm = vm_file(driver);
+
+    driver->me.exiting = TRUE;
+    for (HomeId i = 0; i < N_HOMES; i++) {
+        if (driver->homes[i].directory)
+            record_mark(driver->homes[i].directory, vm, &driver->me);
+    }
+}
