@@ -45,7 +45,16 @@ gboolean resource_mode_parse(const char *name, ResourceMode *mode,
     return FALSE;
 }
 
-/* The path that the kernel will be asked for: absolute, UTF-8, not too long. */
+static gboolean has_dots(const char *path)
+{
+    g_auto(GStrv) names = g_strsplit(path, "/", -1);
+
+    return g_strv_contains((const char *const *)names, "..");
+}
+
+/* The path that the kernel will be asked for: absolute, UTF-8, not too long.
+ * An absolute one stays as it is given: its SHA-256 is a name that other
+ * hosts and virtlockd know, and "x/.." need not be where it seems to be. */
 static char *checked_path(const char *path, GError **error)
 {
     const char *reason = NULL;
@@ -57,10 +66,12 @@ static char *checked_path(const char *path, GError **error)
     else if (strlen(path) >= PATH_MAX)
         reason = "the path is too long";
     if (!reason) {
-        g_autofree char *full = g_canonicalize_filename(path, NULL);
+        g_autofree char *here = g_get_current_dir();
+        g_autofree char *full = *path == '/' ? g_strdup(path)
+                                : has_dots(path)
+                                    ? g_build_filename(here, path, NULL)
+                                    : g_canonicalize_filename(path, here);
 
-        if (full[1] == '/') /* POSIX may mean something by it, Linux not */
-            memmove(full, full + 1, strlen(full));
         if (strlen(full) < PATH_MAX)
             return g_steal_pointer(&full);
         reason = "the path is too long";

@@ -149,13 +149,26 @@ void lease_mark_lost(Lease *lease)
         lease->status = LEASE_LOST;
 }
 
+/* However it is spelled. */
+static gboolean same_name(const Resource *a, const Resource *b)
+{
+    g_autofree char *x = NULL, *y = NULL;
+
+    if (a->kind != b->kind)
+        return FALSE;
+    if (a->kind != RESOURCE_DISK)
+        return g_str_equal(a->name, b->name);
+    x = g_canonicalize_filename(a->name, "/");
+    y = g_canonicalize_filename(b->name, "/");
+    return g_str_equal(x, y);
+}
+
 Lease *lease_table_find(LeaseTable *table, const Resource *resource)
 {
     for (guint i = 0; i < table->leases->len; i++) {
         Lease *lease = lease_at(table, i);
 
-        if (lease->resource->kind == resource->kind &&
-            g_str_equal(lease->resource->name, resource->name))
+        if (same_name(lease->resource, resource))
             return lease;
     }
     return NULL;
