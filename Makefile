@@ -27,7 +27,7 @@ endif
 
 # CPPFLAGS, CFLAGS and LDFLAGS are the user's; SANITIZE and HARDEN are for the targets below.
 HARDEN ?= -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
-BASE_CPPFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Ilibsupervise -I$(BUILD) $(pkg_cflags)
+BASE_CPPFLAGS = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' -Ilibsupervise -I$(BUILD) $(pkg_cflags)
 BASE_CFLAGS = -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
   -Wformat=2 -Wno-unused-parameter $(if $(WERROR),-Werror) -fvisibility=hidden -fPIE $(SANITIZE)
 BASE_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANITIZE)

@@ -173,7 +173,7 @@ static char *lease_name(const char *lockspace, const char *key)
 
 static gboolean parse_offset(const char *text, guint64 *offset)
 {
-    return g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64 - 1, offset,
+    return g_ascii_string_to_unsigned(text, 10, 0, RESOURCE_OFFSET_MAX, offset,
                                       NULL) &&
            (*offset < RESOURCE_QEMU_FIRST || *offset >= RESOURCE_QEMU_END);
 }
@@ -190,7 +190,8 @@ Resource *resource_parse_lease(const char *text, GError **error)
     else if (parts->len < 2 || parts->len > 4 || !*part[0] || !*part[1])
         reason = "it is not LOCKSPACE:KEY[:PATH[:OFFSET]]";
     else if (parts->len == 4 && !parse_offset(part[3], &resource->offset))
-        reason = "the offset is not a number, or lies in 100-299, which are "
+        reason = "the offset is not a number below 2^62, or lies in 100-299, "
+                 "which are "
                  "QEMU's own lock bytes";
     if (reason) {
         g_autofree char *shown = g_utf8_make_valid(text, -1);

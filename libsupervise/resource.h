@@ -40,6 +40,8 @@ typedef enum {
 /* QEMU locks bytes of this range in its images; no lease may lie there. */
 #define RESOURCE_QEMU_FIRST 100
 #define RESOURCE_QEMU_END   300
+/* What lies behind it is the claim bytes': docs/file-protocol.md. */
+#define RESOURCE_OFFSET_MAX ((G_GUINT64_CONSTANT(1) << 62) - 1)
 
 typedef struct {
     ResourceKind kind;

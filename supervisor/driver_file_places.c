@@ -27,7 +27,7 @@
 
 /* C of an image lies this far behind L: after every byte that an image has,
  * or that QEMU and libvirt lock. */
-#define CLAIM_OFFSET (G_GUINT64_CONSTANT(1) << 62)
+#define CLAIM_OFFSET (RESOURCE_OFFSET_MAX + 1)
 
 /* How often an open() is tried that somebody's F_SETLEASE has refused. */
 #define MAX_LEASED 1000

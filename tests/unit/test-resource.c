@@ -90,6 +90,8 @@ static void leases(void)
         {"l\\:s:k\\\\ey:/a\\:b", "l:s", "k\\ey", "/a:b", 0, "l\\:s:k\\\\ey"},
         {"ls:key:/dev/x:99", "ls", "key", "/dev/x", 99, "ls:key"},
         {"ls:key:/dev/x:300", "ls", "key", "/dev/x", 300, "ls:key"},
+        {"ls:key:/dev/x:4611686018427387903", "ls", "key", "/dev/x",
+         4611686018427387903, "ls:key"},
         {"ls:k\\x", "ls", "k\\x", NULL, 0, "ls:k\\\\x"},
     };
 
@@ -120,7 +122,7 @@ static void bad_leases(void)
     refused(resource_parse_lease, "ls:key:/a:0x10", "offset");
     refused(resource_parse_lease, "ls:key:/a:100", "QEMU");
     refused(resource_parse_lease, "ls:key:/a:299", "QEMU");
-    refused(resource_parse_lease, "ls:key:/a:9223372036854775807", "offset");
+    refused(resource_parse_lease, "ls:key:/a:4611686018427387904", "offset");
     refused(resource_parse_lease, "ls:k\xff", "UTF-8");
 }
 
