@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 
+QUIET = 3  # a supervisor looks once, two seconds after its start
 DEADLINE = 120  # seconds until all have started, or have ended
 
 
@@ -125,14 +126,14 @@ def switches(pids):
 
 
 def settle(pids):
-    """Until nothing has moved for half a second, or for ten at the most."""
+    """Until nothing has moved for QUIET seconds, or after ten times that."""
     before = -1
-    for _ in range(20):
+    for _ in range(10):
         now = switches(pids)
         if now == before:
             return
         before = now
-        time.sleep(0.5)  # what is being measured is rest
+        time.sleep(QUIET)  # what is being measured is rest
 
 
 def measure(pids, count, seconds):
