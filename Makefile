@@ -11,7 +11,7 @@ CFLAGS  ?= -O2 -g
 JOBS    ?= $(shell nproc)
 # Only `deps`, and what calls it, installs packages; `all` and `install` say what is missing.
 PKGS = glib-2.0 jansson libcap-ng
-ifneq ($(filter-out %check clean help deps demo bench lint fuzz dist uninstall,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out check% clean help deps demo bench lint fuzz coverage model dist uninstall,$(or $(MAKECMDGOALS),all)),)
 missing := $(shell for p in $(PKGS) libseccomp; do pkg-config --exists $$p || echo $$p; done)
 ifneq ($(missing),)
 $(error cannot find the development files of: $(missing); run 'make deps')
@@ -38,20 +38,17 @@ common     := $(call obj,$(patsubst %,libsupervise/%.c,qmp places record record_
 supervisor := $(call obj,$(filter-out %/main.c %/seccomp_gen.c,$(wildcard supervisor/*.c)))
 client     := $(call obj,$(wildcard libsupervise/client*.c))
 programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl
-unit       := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
-fuzzers    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
-testbin    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bin/*.c))
-benchbin   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 mans       := $(patsubst %.pod,$(BUILD)/%,$(wildcard docs/*.pod))
+makefiles  := Makefile tests/tests.mk
 
-.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile)
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(makefiles))
 .SECONDARY:
 .DELETE_ON_ERROR:
 
 all: $(programs) $(mans) ## build the programs and the man pages
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(makefiles) | expand -t 20
 
 deps: ## install the Debian packages that are missing
 	tests/lib/deps.sh build check demo
@@ -62,23 +59,13 @@ $(BUILD)/virt-lockctl: $(call obj,$(wildcard helpers/virt-lockctl*.c)) $(client)
 	$(LINKEXE)
 $(BUILD)/tables: $(BUILD)/docs/tables.o $(supervisor) $(common)
 	$(LINKEXE)
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common)
-	$(LINKEXE)
-$(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common)
-	$(LINKEXE) $(FUZZER)
-
-# Stand-ins and measuring tools: static, none of our code in them.
-$(testbin) $(benchbin): $(BUILD)/%: %.c
-	@mkdir -p $(@D)
-	$(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -static -MMD -MP -o $@ $<
-
 $(BUILD)/seccomp_gen: supervisor/seccomp_gen.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(if $(SANITIZE),-DSANITIZED) -o $@ $< $(shell pkg-config --cflags --libs libseccomp)
 $(BUILD)/seccomp_filter.h: $(BUILD)/seccomp_gen
 	$< > $@
 $(BUILD)/supervisor/confine.o: $(BUILD)/seccomp_filter.h
-$(BUILD)/%.o: %.c Makefile VERSION
+$(BUILD)/%.o: %.c $(makefiles) VERSION
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CPPFLAGS) $(if $(SANITIZE),-DSANITIZED) $(HARDEN) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -91,45 +78,7 @@ $(BUILD)/docs/%: $(BUILD)/docs/%.pod
 	pod2man --utf8 --section=$(patsubst .%,%,$(suffix $*)) --name=$(shell echo $(basename $*) | tr a-z A-Z) \
 	  --center=virt-lock-supervisor --release=$(VERSION) $< $@
 
-tests: $(programs) $(unit) $(fuzzers) $(testbin) $(mans) $(BUILD)/tables
-check: deps ## build, and run every test (JOBS=N; STRICT=1: a skip fails)
-	+$(MAKE) -j$(JOBS) tests
-	tests/lib/check.sh $(BUILD) $(JOBS)
-check-asan: deps ## the same under AddressSanitizer and UBSan
-	+$(MAKE) -j$(JOBS) tests BUILD=build-asan HARDEN= CFLAGS="-O1 -g" \
-	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
-	tests/lib/check.sh build-asan $(JOBS)
-check-valgrind: ## the unit tests under valgrind
-	tests/lib/deps.sh valgrind
-	+$(MAKE) -j$(JOBS) tests
-	set -e; for t in $(unit); do valgrind -q --leak-check=full --error-exitcode=9 $$t; done
-coverage: ## which lines the tests reach
-	tests/lib/deps.sh coverage
-	+$(MAKE) -j$(JOBS) tests BUILD=build-coverage HARDEN= CFLAGS="-O0 -g" SANITIZE=--coverage
-	-tests/lib/check.sh build-coverage $(JOBS)
-	gcovr -r . -e tests build-coverage
-fuzz: ## let the fuzzers run, FUZZ_SECONDS (60) each
-	tests/lib/deps.sh fuzz
-	+$(MAKE) -j$(JOBS) run-fuzz BUILD=build-fuzz CC=clang HARDEN= CFLAGS="-O1 -g" FUZZER=-fsanitize=fuzzer \
-	  SANITIZE="-fsanitize=address,undefined,fuzzer-no-link"
-run-fuzz: $(fuzzers)
-	set -e; for f in $(fuzzers); do c=corpus/$${f##*/}; mkdir -p $(BUILD)/$$c; \
-	  $$f -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -artifact_prefix=$(BUILD)/ $(BUILD)/$$c tests/fuzz/$$c; done
-bench: ## cost beside other wrappers (BENCH_ARGS=--quick)
-	tests/lib/deps.sh bench
-	+$(MAKE) -j$(JOBS) run-bench BUILD=build-bench LINK=static
-run-bench: $(programs) $(benchbin)
-	BUILD=$(BUILD) tests/bench/run.sh $(BENCH_ARGS)
-demo: ## a real guest: its disk leased, a second start refused, revoked
-	tests/lib/deps.sh demo
-	+$(MAKE) -j$(JOBS) run-demo
-run-demo: $(programs)
-	BUILD=$(BUILD) tests/demo/demo.sh
-lint: ## house rules, static analysis, man pages
-	tests/lib/deps.sh lint
-	+$(MAKE) -j$(JOBS) run-lint
-run-lint: $(programs) $(mans)
-	BUILD=$(BUILD) tests/lib/lint.sh $(BASE_CPPFLAGS)
+include tests/tests.mk
 
 install: all ## into DESTDIR and PREFIX
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(docdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)

@@ -1,0 +1,63 @@
+# Tests, benches and checks; the Makefile includes this.
+unit       := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
+fuzzers    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
+testbin    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bin/*.c))
+benchbin   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+race       := $(BUILD)/tests/race/race-disks
+
+$(race): $(call obj,$(wildcard tests/race/*.c)) $(client) $(common)
+	$(LINKEXE)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common)
+	$(LINKEXE)
+$(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common)
+	$(LINKEXE) $(FUZZER)
+
+# Stand-ins and measuring tools: static, none of our code in them.
+$(testbin) $(benchbin): $(BUILD)/%: %.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -static -MMD -MP -o $@ $<
+
+tests: $(programs) $(unit) $(fuzzers) $(testbin) $(race) $(mans) $(BUILD)/tables
+check: deps ## build, and run every test (JOBS=N; STRICT=1: a skip fails)
+	+$(MAKE) -j$(JOBS) tests
+	tests/lib/check.sh $(BUILD) $(JOBS)
+check-long: check ## the same, and what takes minutes (RACE_SECONDS=180)
+	tests/race/run.sh $(BUILD) $(or $(RACE_SECONDS),180)
+check-asan: deps ## the same under AddressSanitizer and UBSan
+	+$(MAKE) -j$(JOBS) tests BUILD=build-asan HARDEN= CFLAGS="-O1 -g" \
+	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+	tests/lib/check.sh build-asan $(JOBS)
+check-valgrind: ## the unit tests under valgrind
+	tests/lib/deps.sh valgrind
+	+$(MAKE) -j$(JOBS) tests
+	set -e; for t in $(unit); do valgrind -q --leak-check=full --error-exitcode=9 $$t; done
+coverage: ## which lines the tests reach
+	tests/lib/deps.sh coverage
+	+$(MAKE) -j$(JOBS) tests BUILD=build-coverage HARDEN= CFLAGS="-O0 -g" SANITIZE=--coverage
+	-tests/lib/check.sh build-coverage $(JOBS)
+	gcovr -r . -e tests build-coverage
+fuzz: ## let the fuzzers run, FUZZ_SECONDS (60) each
+	tests/lib/deps.sh fuzz
+	+$(MAKE) -j$(JOBS) run-fuzz BUILD=build-fuzz CC=clang HARDEN= CFLAGS="-O1 -g" FUZZER=-fsanitize=fuzzer \
+	  SANITIZE="-fsanitize=address,undefined,fuzzer-no-link"
+run-fuzz: $(fuzzers)
+	set -e; for f in $(fuzzers); do c=corpus/$${f##*/}; mkdir -p $(BUILD)/$$c; \
+	  $$f -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -artifact_prefix=$(BUILD)/ $(BUILD)/$$c tests/fuzz/$$c; done
+model: ## the file driver's protocol, in every order (MODEL_ARGS=--long)
+	tests/lib/deps.sh model
+	tests/model/run.sh $(MODEL_ARGS)
+bench: ## cost beside other wrappers (BENCH_ARGS=--quick)
+	tests/lib/deps.sh bench
+	+$(MAKE) -j$(JOBS) run-bench BUILD=build-bench LINK=static
+run-bench: $(programs) $(benchbin)
+	BUILD=$(BUILD) tests/bench/run.sh $(BENCH_ARGS)
+demo: ## a real guest: its disk leased, a second start refused, revoked
+	tests/lib/deps.sh demo
+	+$(MAKE) -j$(JOBS) run-demo
+run-demo: $(programs)
+	BUILD=$(BUILD) tests/demo/demo.sh
+lint: ## house rules, static analysis, man pages
+	tests/lib/deps.sh lint
+	+$(MAKE) -j$(JOBS) run-lint
+run-lint: $(programs) $(mans)
+	BUILD=$(BUILD) tests/lib/lint.sh $(BASE_CPPFLAGS)
