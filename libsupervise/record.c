@@ -98,7 +98,7 @@ static gboolean write_and_close(int fd, const char *line, gsize len)
 }
 
 gboolean record_write(const char *state_dir, const char *file,
-                      const Record *record, GError **error)
+                      const Record *record, RecordId *id, GError **error)
 {
     g_autofree char *directory = g_strdup_printf("%s/holders", state_dir);
     g_autofree char *path = g_strdup_printf("%s/%s", directory, file);
@@ -108,12 +108,17 @@ gboolean record_write(const char *state_dir, const char *file,
     gsize len;
     g_autofree char *line = to_line(record, &len);
     int fd = create_in(directory, temp);
+    struct stat st;
 
+    *id = (RecordId){0};
     if (fd < 0)
         return set_errno(error, "cannot create '%s'", temp);
+    if (fstat(fd, &st) == 0)
+        *id = (RecordId){st.st_dev, st.st_ino};
     if (write_and_close(fd, line, len) && rename(temp, path) == 0)
         return TRUE;
     set_errno(error, "cannot write '%s'", path);
+    *id = (RecordId){0};
     unlink(temp);
     return FALSE;
 }
@@ -131,36 +136,32 @@ gboolean record_link(const char *state_dir, const char *from, const char *file,
     return set_errno(error, "cannot link '%s'", path);
 }
 
-/* TRUE where it is @owner's, and its file still as @owner has written it. */
-static gboolean is_of(const json_t *holder, const Record *owner)
+static gboolean is_same(const struct stat *st, const RecordId *id)
 {
-    return holder && record_integer(holder, "pid") == owner->pid &&
-           record_integer(holder, "start-time") == owner->start_time &&
-           g_strcmp0(record_string(holder, "boot-id"), owner->boot_id) == 0;
+    return id->inode && st->st_dev == id->device && st->st_ino == id->inode;
 }
 
-void record_mark(const char *state_dir, const char *file, const Record *record)
+void record_mark(const char *state_dir, const char *file, const Record *record,
+                 const RecordId *id)
 {
-    g_autofree char *directory = g_strdup_printf("%s/holders", state_dir);
-    g_autofree char *path = g_strdup_printf("%s/%s", directory, file);
-    g_autoptr(json_t) found = record_read(directory, file, "");
+    g_autofree char *path = g_strdup_printf("%s/holders/%s", state_dir, file);
     gsize len;
     g_autofree char *line = to_line(record, &len);
-    int fd = is_of(found, record)
-                 ? open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
-                 : -1;
+    int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
 
-    if (fd >= 0)
+    if (fd >= 0 && fstat(fd, &st) == 0 && is_same(&st, id))
         write_and_close(fd, line, len);
+    else if (fd >= 0)
+        close(fd);
 }
 
-void record_remove(const char *state_dir, const char *file, const Record *owner)
+void record_remove(const char *state_dir, const char *file, const RecordId *id)
 {
-    g_autofree char *directory = g_strdup_printf("%s/holders", state_dir);
-    g_autofree char *path = g_strdup_printf("%s/%s", directory, file);
-    g_autoptr(json_t) found = record_read(directory, file, "");
+    g_autofree char *path = g_strdup_printf("%s/holders/%s", state_dir, file);
+    struct stat st;
 
-    if (is_of(found, owner))
+    if (lstat(path, &st) == 0 && is_same(&st, id))
         unlink(path);
 }
 

@@ -37,6 +37,12 @@ typedef struct {
     gboolean exiting;    /* its child is being killed, or its writes awaited */
 } Record;
 
+/* A record that was written, under all its names. */
+typedef struct {
+    dev_t device;
+    ino_t inode; /* 0: there is none */
+} RecordId;
+
 /*
  * record_lock_byte:
  * @space: "vm", or "lease:" and a lockspace
@@ -53,18 +59,19 @@ guint64 record_lock_byte(const char *space, const char *key);
 char *record_resource(const struct stat *st, guint64 offset);
 
 /* Writes @record to STATE/holders/@file, atomically; makes the directory
- * where it is missing. @error is for a warning: leases stand without. */
+ * where it is missing. @id: set, to nothing where that fails. @error is for
+ * a warning: leases stand without. */
 gboolean record_write(const char *state_dir, const char *file,
-                      const Record *record, GError **error);
-/* Writes @record over what is in STATE/holders/@file, under all its names.
- * @record may differ from what is there in `exiting` only. */
-void record_mark(const char *state_dir, const char *file, const Record *record);
+                      const Record *record, RecordId *id, GError **error);
+/* Writes @record over that which is in STATE/holders/@file, under all its
+ * names. It may differ from what is there in `exiting` only. */
+void record_mark(const char *state_dir, const char *file, const Record *record,
+                 const RecordId *id);
 /* Makes the record @from known as @file too, in place of what was there. */
 gboolean record_link(const char *state_dir, const char *from, const char *file,
                      GError **error);
-/* Removes it, if it is still the one that @owner wrote. */
-void record_remove(const char *state_dir, const char *file,
-                   const Record *owner);
+/* Removes the name @file of a record, where it still is one. */
+void record_remove(const char *state_dir, const char *file, const RecordId *id);
 /* The generation of the record in @file; 0 where there is none. */
 gint64 record_generation(const char *state_dir, const char *file);
 

@@ -105,8 +105,9 @@ static gpointer file_open(const DriverContext *context, GError **error)
     driver->leases = g_ptr_array_new();
     driver->check_s = CHECK_SECONDS;
     driver->drain_s = DRAIN_SECONDS;
-    driver->homes[HOME_HOST] = (Home){context->state_dir, -1};
-    driver->homes[HOME_LOCKSPACE] = (Home){NULL, -1};
+    driver->homes[HOME_HOST] =
+        (Home){.directory = context->state_dir, .live = -1};
+    driver->homes[HOME_LOCKSPACE] = (Home){.live = -1};
     for (char **param = context->params; *param; param++) {
         if (!set_param(driver, *param, error)) {
             file_close(driver);

@@ -30,6 +30,7 @@ typedef enum {
 typedef struct {
     const char *directory; /* NULL: there is no such home */
     int live;              /* V: one read-only description of `liveness` */
+    RecordId record;       /* of the VM */
 } Home;
 
 typedef struct FileLease FileLease;

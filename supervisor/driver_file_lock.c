@@ -55,19 +55,32 @@ static gboolean busy(FileLease *f, const char *why, GError **error)
     return FALSE;
 }
 
-/* Somebody has it: says who, from the records of that home. */
-static gboolean held_by(FileLease *f, HomeId home, guint flags, GError **error)
+/* Who has it, as the records of that home tell: newly allocated. */
+static char *holder(FileLease *f, HomeId home, guint flags)
 {
-    g_autofree char *holder = NULL, *why = NULL;
-
     g_clear_pointer(&f->lease->holder, json_decref);
     f->lease->holder =
         record_find(f->driver->homes[home].directory, f->names[home], flags);
-    holder = record_describe(f->lease->holder);
-    why = g_strconcat(
-        holder,
-        flags & RECORD_DEAD && !f->lease->holder ? ", which is exiting" : "",
-        NULL);
+    return record_describe(f->lease->holder);
+}
+
+static gboolean held_by(FileLease *f, HomeId home, guint flags, GError **error)
+{
+    g_autofree char *why = holder(f, home, flags);
+
+    return busy(f, why, error);
+}
+
+/* A child lives. Where nobody has the lease its supervisor was killed, and
+ * the record of the dead is the one to believe. */
+static gboolean held_by_child(FileLease *f, HomeId home, GError **error)
+{
+    g_autofree char *who = NULL, *why = NULL;
+
+    if (file_another_holds(f))
+        return held_by(f, home, RECORD_SHARED, error);
+    who = holder(f, home, RECORD_SHARED | RECORD_DEAD);
+    why = g_strconcat(who, f->lease->holder ? "" : ", which is exiting", NULL);
     return busy(f, why, error);
 }
 
@@ -179,7 +192,7 @@ gboolean file_others_gone(FileLease *f, gboolean shared, GError **error)
         if (errno)
             return failed(f, home->live, errno, error);
         if (lock.l_type != F_UNLCK)
-            return held_by(f, i, RECORD_DEAD | RECORD_SHARED, error);
+            return held_by_child(f, i, error);
     }
     return TRUE;
 }
@@ -215,12 +228,30 @@ guint file_qemu_byte(const FileLease *f, guint first, guint last)
     return (guint)CLAMP(lock.l_start, (off_t)first, (off_t)last);
 }
 
+static gboolean held_by_qemu(FileLease *f, guint byte, GError **error)
+{
+    /* A reader beside a sharer who writes: only his QEMU tells that he does. */
+    gboolean supervised = file_another_holds(f);
+    g_autofree char *who =
+        supervised ? holder(f, HOME_HOST, RECORD_SHARED) : NULL;
+    g_autofree char *why =
+        supervised
+            ? g_strdup_printf("%s, whose QEMU does not allow that (its lock "
+                              "byte %u is held)",
+                              who, byte)
+            : g_strdup_printf("a QEMU that no supervisor answers for has it "
+                              "open, or writes of a dead one are still under "
+                              "way (its lock byte %u is held)",
+                              byte);
+
+    return busy(f, why, error);
+}
+
 /* QEMU read-locks 100 + N for what it does and 200 + N for what it does not
  * let others do; N is 0 for reading, 1 for writing, 3 for resizing. */
 gboolean file_taker_looks(FileLease *f, GError **error)
 {
     const ResourceMode mode = f->lease->resource->mode;
-    g_autofree char *why = NULL;
     guint byte = 0;
 
     if (!f->has_image || f->lease->resource->kind != RESOURCE_DISK)
@@ -232,11 +263,5 @@ gboolean file_taker_looks(FileLease *f, GError **error)
             f, 200, mode == RESOURCE_READONLY ? 200 : RESOURCE_QEMU_END - 1);
     if (errno)
         return failed(f, f->places[0].fd, errno, error);
-    if (!byte)
-        return TRUE;
-    why = g_strdup_printf(
-        "a QEMU that no supervisor answers for has it open, or writes of a "
-        "dead one are still under way (its lock byte %u is held)",
-        byte);
-    return busy(f, why, error);
+    return !byte || held_by_qemu(f, byte, error);
 }

@@ -20,9 +20,10 @@ gboolean file_record_vm(FileDriver *driver, GError **error)
     g_autofree char *file = vm_file(driver);
 
     for (HomeId i = 0; i < N_HOMES; i++) {
-        const char *directory = driver->homes[i].directory;
+        Home *home = &driver->homes[i];
 
-        if (directory && !record_write(directory, file, &driver->me, error))
+        if (home->directory && !record_write(home->directory, file, &driver->me,
+                                             &home->record, error))
             return FALSE;
     }
     return TRUE;
@@ -51,14 +52,14 @@ void file_remove_records(FileLease *f)
     g_autofree char *vm = vm_file(driver);
 
     for (HomeId i = 0; i < N_HOMES; i++) {
-        const char *directory = driver->homes[i].directory;
+        const Home *home = &driver->homes[i];
         g_autofree char *file = lease_file(f, i);
 
-        if (!directory || !f->names[i])
+        if (!home->directory || !f->names[i])
             continue;
-        record_remove(directory, file, &driver->me);
+        record_remove(home->directory, file, &home->record);
         if (f->lease->resource->kind == RESOURCE_VM)
-            record_remove(directory, vm, &driver->me);
+            record_remove(home->directory, vm, &home->record);
     }
 }
 
@@ -68,7 +69,9 @@ void file_record_exiting(FileDriver *driver)
 
     driver->me.exiting = TRUE;
     for (HomeId i = 0; i < N_HOMES; i++) {
-        if (driver->homes[i].directory)
-            record_mark(driver->homes[i].directory, vm, &driver->me);
+        const Home *home = &driver->homes[i];
+
+        if (home->directory)
+            record_mark(home->directory, vm, &driver->me, &home->record);
     }
 }

@@ -347,3 +347,22 @@ lost() {
     ended "$SUP"
     admitted a
 }
+
+@test "the dead who read before are not named where the living hold" {
+    fake dead --uuid "$(uuid 3)" --disk a,readonly --
+    kill -KILL "$SUP"
+    ended "$SUP"
+    wait_until gone "$CHILD"
+    fake alive --uuid "$U" --disk a --
+    refused a
+    matches "exclusive" "held by 'alive' \(" "$stderr"
+    refused a,shared
+    matches "shared" "held by 'alive' \(" "$stderr"
+}
+
+@test "a reader is refused beside a sharer whose QEMU writes, and is told who" {
+    fake sharer --uuid "$U" --disk a,shared -- --qemu-locks "$T/a"
+    refused a,readonly
+    matches stderr "held by 'sharer' \(.*, whose QEMU does not allow that \
+\(its lock byte 101 is held\)" "$stderr"
+}

@@ -137,18 +137,28 @@ static inline pid_t fork_child(Party *party)
 {
     int fds[4];
     guint n = driver_file.inherit(party->driver, fds, G_N_ELEMENTS(fds));
-    pid_t pid = fork();
+    int done[2]; /* ends when the child has closed all */
+    pid_t pid;
+    char byte;
 
-    if (pid > 0)
+    g_assert_cmpint(pipe(done), ==, 0);
+    pid = fork();
+    if (pid > 0) {
+        close(done[1]);
+        g_assert_cmpint(read(done[0], &byte, 1), ==, 0);
+        close(done[0]);
         return pid;
+    }
     for (int fd = 3; fd < 256; fd++) {
-        gboolean kept = FALSE;
+        gboolean kept = fd == done[1];
 
         for (guint i = 0; i < n; i++)
             kept |= fds[i] == fd;
         if (!kept)
             close(fd);
     }
+    close(done[1]);
+    alarm(60); /* where the test is dead, too */
     for (;;)
         pause();
 }

@@ -73,13 +73,15 @@ static inline Record our_record(const Fixture *f)
     };
 }
 
-static inline void write_record(const Fixture *f, const char *file,
-                                const Record *record)
+static inline RecordId write_record(const Fixture *f, const char *file,
+                                    const Record *record)
 {
     g_autoptr(GError) error = NULL;
+    RecordId id;
 
-    g_assert_true(record_write(f->state, file, record, &error));
+    g_assert_true(record_write(f->state, file, record, &id, &error));
     g_assert_no_error(error);
+    return id;
 }
 
 static inline const char *string_of(const json_t *holder, const char *name)

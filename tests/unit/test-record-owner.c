@@ -5,34 +5,35 @@
 /* Only who has written a record removes it. */
 static void test_remove_others(Fixture *f, gconstpointer unused)
 {
-    Record ours = our_record(f), next = ours;
+    Record record = our_record(f);
+    RecordId ours = write_record(f, "r", &record);
+    RecordId theirs = write_record(f, "r", &record);
+    RecordId none = {0};
 
-    next.start_time++;
-    write_record(f, "r", &next);
     record_remove(f->state, "r", &ours);
+    record_remove(f->state, "r", &none);
     g_assert_cmpuint(count_files(f->holders), ==, 1);
-    record_remove(f->state, "r", &next);
+    record_remove(f->state, "r", &theirs);
     g_assert_cmpuint(count_files(f->holders), ==, 0);
 }
 
 /* Marked under all its names at once, and by its owner only. */
 static void test_mark(Fixture *f, gconstpointer unused)
 {
-    Record ours = our_record(f), next = ours;
+    Record ours = our_record(f);
     g_autoptr(json_t) holder = NULL;
+    RecordId id, none = {0};
 
     ours.generation = 7;
-    write_record(f, "vm-a", &ours);
+    id = write_record(f, "vm-a", &ours);
     g_assert_true(record_link(f->state, "vm-a", "r", NULL));
     ours.exiting = TRUE;
-    next.pid++;
-    next.exiting = TRUE;
-    record_mark(f->state, "vm-a", &next);
+    record_mark(f->state, "vm-a", &ours, &none);
     holder = record_find(f->state, "r", 0);
     g_assert_cmpint(integer_of(holder, "exiting"), ==, 0);
     json_decref(holder);
-    record_mark(f->state, "vm-a", &ours);
-    record_mark(f->state, "vm-none", &ours);
+    record_mark(f->state, "vm-a", &ours, &id);
+    record_mark(f->state, "vm-none", &ours, &id);
     holder = record_find(f->state, "r", 0);
     g_assert_cmpint(integer_of(holder, "exiting"), ==, 1);
     g_assert_cmpint(integer_of(holder, "generation"), ==, 7);

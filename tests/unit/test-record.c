@@ -11,11 +11,12 @@ static void test_write(Fixture *f, gconstpointer unused)
     g_autofree char *path = g_build_filename(f->holders, "r", NULL);
     g_autoptr(json_t) holder = NULL;
     mode_t mask = umask(022);
+    RecordId id;
     struct stat st;
 
     write_record(f, "r", &record);
     record.name = "web2";
-    write_record(f, "r", &record);
+    id = write_record(f, "r", &record);
     umask(mask);
     g_assert_cmpuint(count_files(f->holders), ==, 1);
     g_assert_cmpint(stat(path, &st), ==, 0);
@@ -32,10 +33,10 @@ static void test_write(Fixture *f, gconstpointer unused)
     g_assert_cmpint(integer_of(holder, "since"), ==, 1000000000);
     g_assert_true(record_alive(holder));
 
-    record_remove(f->state, "r", &record);
+    record_remove(f->state, "r", &id);
     g_assert_cmpuint(count_files(f->holders), ==, 0);
     g_assert_null(record_find(f->state, "r", RECORD_SHARED));
-    record_remove(f->state, "r", &record);
+    record_remove(f->state, "r", &id);
 }
 
 static void test_link(Fixture *f, gconstpointer unused)
@@ -65,18 +66,20 @@ static void test_link(Fixture *f, gconstpointer unused)
 
 static void test_write_fails(Fixture *f, gconstpointer unused)
 {
+    RecordId id;
     Record record = our_record(f);
     g_autoptr(GError) error = NULL;
     g_autofree char *path = g_build_filename(f->holders, "r", NULL);
 
     g_assert_cmpint(g_mkdir_with_parents(path, 0755), ==, 0);
-    g_assert_false(record_write(f->state, "r", &record, &error));
+    g_assert_false(record_write(f->state, "r", &record, &id, &error));
     g_assert_error(error, QMP_ERROR, QMP_ERROR_GENERIC);
     g_assert_true(g_str_has_prefix(error->message, "cannot write '"));
     g_assert_cmpuint(count_files(f->holders), ==, 1);
     g_clear_error(&error);
-    g_assert_false(record_write("/proc/nowhere", "r", &record, &error));
+    g_assert_false(record_write("/proc/nowhere", "r", &record, &id, &error));
     g_assert_true(g_str_has_prefix(error->message, "cannot create '"));
+    g_assert_cmpuint(id.inode, ==, 0);
     g_assert_null(record_find("/proc/nowhere", "r", RECORD_SHARED));
 }
 
