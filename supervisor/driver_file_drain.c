@@ -25,6 +25,9 @@
 /* A QEMU has locked its images by then. */
 #define LOOK_SECONDS 2
 
+/* How long a write usually takes at most, in microseconds. */
+#define USUAL_WRITE (G_USEC_PER_SEC / 2)
+
 /* QEMU's bytes for what it does to an image beyond reading it. */
 #define QEMU_WRITES   101
 #define QEMU_DOES_END 199
@@ -58,8 +61,7 @@ static gboolean somebody_waits_after_us(const FileLease *f)
     return f->role == ROLE_OFFERED && file_was_completed(f);
 }
 
-/* TRUE where somebody waits for a lock on the file ("->" in /proc/locks), so
- * that it is he who has it open, as far as can be told. */
+/* TRUE where somebody waits for a lock on the file: "->" in /proc/locks. */
 static gboolean is_waited_for(const FileLease *f)
 {
     const struct stat *st = &f->places[0].st;
@@ -82,18 +84,20 @@ static gboolean is_waited_for(const FileLease *f)
 /*
  * The child did not lock as QEMU does, so all that the kernel tells is that
  * somebody has the file open: a write under way, or anybody else who came
- * since. That is waited for, but not for ever.
+ * since. That is waited for, but not for ever; and where somebody waits for
+ * us, so that it may well be he, no longer than a write usually takes.
  */
 static gboolean may_be_written(FileLease *f)
 {
     const DriverContext *context = f->driver->context;
     gint64 waited = g_get_monotonic_time() - f->step_since;
+    gint64 limit = f->driver->drain_s * G_USEC_PER_SEC;
     g_autofree char *sentence = NULL;
 
-    if (!f->alone || f->qemu_seen || file_ask_alone(f) != DRIVER_IN_USE ||
-        is_waited_for(f))
+    if (!f->alone || f->qemu_seen || file_ask_alone(f) != DRIVER_IN_USE)
         return FALSE;
-    if (waited < f->driver->drain_s * G_USEC_PER_SEC)
+    if (waited < MIN(limit, USUAL_WRITE) ||
+        (waited < limit && !is_waited_for(f)))
         return TRUE;
     sentence = g_strdup_printf("'%s' is released although something still has "
                                "it open: whether it writes cannot be seen",
@@ -108,8 +112,8 @@ gboolean file_drained(FileLease *f)
     if (!f->used || !file_is_written(f) || somebody_waits_after_us(f))
         return TRUE;
     if (file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END))
-        f->waiting = "writes of the dead child may still be under way (QEMU's "
-                     "lock byte 101 is held)";
+        f->waiting = "writes of the dead child may still be under way, or some "
+                     "QEMU has it open (QEMU's lock byte 101 is held)";
     else if (may_be_written(f))
         f->waiting = "something still has it open";
     return f->waiting == NULL;

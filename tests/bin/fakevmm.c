@@ -3,15 +3,24 @@
  * DOC: a virtual machine monitor that only pretends
  *
  * What a supervisor must cope with, each on demand: children that ignore
- * TERM, daemonize, leave writers behind, stop themselves, count signals.
+ * TERM, daemonize, leave writers behind, stop themselves, count signals, live
+ * on without their supervisor, or leave a write in flight.
  * Static and without libraries, so that starting one costs next to nothing.
  *
  * Writing is stamping: every process of ours puts CLOCK_MONOTONIC into its
  * own slot of a mapped file, again and again, so that an observer who knows
  * when somebody else was let in can tell whether we could still write then.
  *
- * Order: register, ignore, daemonize, fork writers, announce, run.
+ * Images: --qemu-locks, --qemu-shares and --qemu-reads open one and lock its
+ * bytes as a QEMU that is alone, shares or reads does; --keep-open only opens
+ * one; --uring gives io_uring a write of one (through the same open file where
+ * it is one of the others) and --submitted tells when. With --later all this
+ * waits for SIGUSR1, and --ready is only about the start.
+ *
+ * Order: register, outlive, close, ignore, daemonize, fork writers, use the
+ * images, announce, run.
  */
+#include "image.h"
 #include "register.h"
 
 #include <err.h>
@@ -41,12 +50,15 @@ typedef struct {
 
 typedef struct {
     bool ignore_term, daemonize, grandchild, stop_self, close_fds;
+    bool outlive_parent, busy, later;
     int writers;     /* children that go on writing */
     int exit_status; /* -1: run until a signal */
     int on_term;     /* exit status on TERM, -1: default action */
     int until_eof;   /* descriptor to read to its end, -1: none */
     int after_ms;    /* with exit_status: how long to run before it */
     const char *stamp, *ready, *born, *exclusive, *log;
+    const char *qemu_locks, *qemu_shares, *qemu_reads, *keep_open;
+    const char *uring, *submitted;
 } Options;
 
 static uint64_t now_ns(void)
@@ -143,6 +155,36 @@ static int daemonize(void)
     return pipe_fds[1];
 }
 
+/* Opens @path and locks @bytes of it, where a path is given. Returns the
+ * descriptor where the write goes through it, else @fd. */
+static int use_image(const Options *opt, const char *path, const int *bytes,
+                     int access, int fd)
+{
+    bool direct = path && opt->uring && strcmp(path, opt->uring) == 0;
+    int new_fd;
+
+    if (!path)
+        return fd;
+    new_fd = image_open(path, access | (direct ? O_DIRECT : 0));
+    if (bytes)
+        image_lock(new_fd, bytes);
+    return direct ? new_fd : fd;
+}
+
+static void use_images(const Options *opt)
+{
+    int fd = -1;
+
+    fd = use_image(opt, opt->qemu_locks, image_alone, O_RDWR, fd);
+    fd = use_image(opt, opt->qemu_shares, image_sharing, O_RDWR, fd);
+    fd = use_image(opt, opt->qemu_reads, image_reading, O_RDONLY, fd);
+    fd = use_image(opt, opt->keep_open, NULL, O_RDWR, fd);
+    if (opt->uring)
+        image_write(fd >= 0 ? fd : image_open(opt->uring, O_RDWR | O_DIRECT));
+    if (opt->submitted)
+        announce(opt->submitted, now_ns());
+}
+
 static int open_signals(const Options *opt)
 {
     static const int logged[] = {SIGINT,  SIGHUP,   SIGQUIT, SIGUSR1,
@@ -154,6 +196,8 @@ static int open_signals(const Options *opt)
         sigaddset(&set, logged[i]);
     if (opt->on_term >= 0)
         sigaddset(&set, SIGTERM);
+    if (opt->later)
+        sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
@@ -179,6 +223,8 @@ static void take_signal(const Options *opt, int fd)
         return;
     if (opt->log)
         log_signal(opt->log, &info);
+    if (info.ssi_signo == SIGUSR1 && opt->later)
+        use_images(opt);
     if (info.ssi_signo != SIGTERM || opt->ignore_term)
         return;
     if (opt->on_term >= 0)
@@ -206,7 +252,7 @@ static int open_timer(const Options *opt)
 /* Returns the exit status. */
 static int run(const Options *opt, int signals, Slot *slot)
 {
-    const struct timespec gap = {0, PAUSE_NS};
+    const struct timespec gap = {0, opt->busy ? 0 : PAUSE_NS};
     struct pollfd fds[] = {{signals, POLLIN, 0},
                            {open_timer(opt), POLLIN, 0},
                            {opt->until_eof, POLLIN, 0}};
@@ -254,6 +300,9 @@ static void parse(char **argv, Options *opt)
         {"--setsid-grandchild", &opt->grandchild, NULL, NULL},
         {"--stop-self", &opt->stop_self, NULL, NULL},
         {"--close-fds", &opt->close_fds, NULL, NULL},
+        {"--outlive-parent", &opt->outlive_parent, NULL, NULL},
+        {"--busy", &opt->busy, NULL, NULL},
+        {"--later", &opt->later, NULL, NULL},
         {"--fork-writer", NULL, &opt->writers, NULL},
         {"--exit", NULL, &opt->exit_status, NULL},
         {"--after-ms", NULL, &opt->after_ms, NULL},
@@ -264,6 +313,12 @@ static void parse(char **argv, Options *opt)
         {"--born", NULL, NULL, &opt->born},
         {"--exclusive", NULL, NULL, &opt->exclusive},
         {"--log-signals", NULL, NULL, &opt->log},
+        {"--qemu-locks", NULL, NULL, &opt->qemu_locks},
+        {"--qemu-shares", NULL, NULL, &opt->qemu_shares},
+        {"--qemu-reads", NULL, NULL, &opt->qemu_reads},
+        {"--keep-open", NULL, NULL, &opt->keep_open},
+        {"--uring", NULL, NULL, &opt->uring},
+        {"--submitted", NULL, NULL, &opt->submitted},
         {NULL, NULL, NULL, NULL}};
 
     while (*++argv) {
@@ -291,6 +346,8 @@ int main(__attribute__((unused)) int argc, char **argv)
 
     register_process();
     parse(argv, &opt);
+    if (opt.outlive_parent)
+        prctl(PR_SET_PDEATHSIG, 0);
     if (opt.close_fds)
         close_range(3, ~0U, 0);
     if (opt.born)
@@ -305,6 +362,8 @@ int main(__attribute__((unused)) int argc, char **argv)
         daemon_fd = daemonize();
     fork_writers(&opt, slots);
     signals = open_signals(&opt);
+    if (!opt.later)
+        use_images(&opt);
     if (opt.ready)
         announce(opt.ready, getpid());
     if (daemon_fd >= 0 && write(daemon_fd, "r", 1) != 1)

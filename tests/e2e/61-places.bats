@@ -45,6 +45,29 @@ lease() {
     qmp "$U" query-leases | jq -r ".[] | select(.name == \"$T/$1\") | $2"
 }
 
+# injected ERROR: what a supervisor says whose lock calls on the disk fail
+injected() {
+    requires strace
+    run_program strace -qq -o "$T/strace" -P "$T/a" -e trace=fcntl \
+        -e "inject=fcntl:error=$1" "$SUPERVISOR" --name vm --disk a -- true
+    same "$1" 125 "$status"
+}
+
+# lost ERROR: a held lease whose lock is asserted again, and that fails
+lost() {
+    requires strace
+    requires_root
+    fake vm --uuid "$U" --disk a --param check=1 -- --ignore-term
+    spawn tracer strace -qq -o "$T/strace" -p "$SUP" -P "$T/a" -e trace=fcntl \
+        -e "inject=fcntl:error=$1:when=1"
+    ended "$SUP"
+    same "status" 124 "$STATUS"
+    matches "what it says" "lease '$T/a' lost: its lock is gone: $2" \
+        "$(cat vm.err)"
+    refute lives "$CHILD"
+    admitted a
+}
+
 # --- lockspace --------------------------------------------------------------
 
 @test "a lockspace is made, and names the disk as virtlockd does" {
@@ -254,14 +277,6 @@ is read-only \(lease it readonly\)" "$stderr"
 
 # --- file systems that say no -----------------------------------------------
 
-# injected ERROR: what a supervisor says whose lock calls on the disk fail
-injected() {
-    requires strace
-    run_program strace -qq -o "$T/strace" -P "$T/a" -e trace=fcntl \
-        -e "inject=fcntl:error=$1" "$SUPERVISOR" --name vm --disk a -- true
-    same "$1" 125 "$status"
-}
-
 @test "each failure of a lock call is a sentence of its own" {
     injected ENOLCK
     matches ENOLCK "cannot lock '$T/a': its file system has no locks left" \
@@ -290,21 +305,6 @@ more \(stale handle\)" "$stderr"
     fi
     matches stderr "cannot lock '$T/a': its NFS server grants no locks" \
         "$stderr"
-}
-
-# lost ERROR: a held lease whose lock is asserted again, and that fails
-lost() {
-    requires strace
-    requires_root
-    fake vm --uuid "$U" --disk a --param check=1 -- --ignore-term
-    spawn tracer strace -qq -o "$T/strace" -p "$SUP" -P "$T/a" -e trace=fcntl \
-        -e "inject=fcntl:error=$1:when=1"
-    ended "$SUP"
-    same "status" 124 "$STATUS"
-    matches "what it says" "lease '$T/a' lost: its lock is gone: $2" \
-        "$(cat vm.err)"
-    refute lives "$CHILD"
-    admitted a
 }
 
 @test "a held lock that a file server has forgotten is a lost lease (EIO)" {
@@ -338,8 +338,8 @@ lost() {
 @test "garbage in a record is nobody, and never a lock" {
     fake vm --uuid "$U" --disk a --
     for record in state/holders/*; do
-        head -c 30 "$record" >cut
-        cat cut >"$record"
+        head -c 30 "$record" >short
+        cat short >"$record"
     done
     refused a
     matches stderr "held by another process" "$stderr"

@@ -128,15 +128,15 @@ none_open() {
     lockctl status vm
     # Once it looks whether the child locks its images as QEMU does.
     before=$(switches)
-    wait_until switched
+    wait_until switched_since "$before"
     # The window is another program's life time, two seconds.
     before=$(switches)
     "$FAKEVMM" --exit 0 --after-ms 2000
     same "switches" "$before" "$(switches)"
 }
 
-switched() {
-    [ "$(switches)" != "$before" ]
+switched_since() {
+    [ "$(switches)" != "$1" ]
 }
 
 # Context switches of the supervisor so far, voluntary or not.

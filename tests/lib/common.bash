@@ -125,8 +125,9 @@ run_program() {
     mapfile -t stderr_lines <"$T/run.err"
 }
 
+# One that does not end, whatever it is told, is killed: status 137.
 run_supervisor() {
-    run_program "$SUPERVISOR" "$@"
+    run_program timeout --foreground -s KILL 60 "$SUPERVISOR" "$@"
 }
 
 # same WHAT EXPECTED ACTUAL

@@ -16,7 +16,7 @@
 set -eu
 
 usage() {
-    echo "usage: $0 [build|check|demo|bench|lint|fuzz|valgrind|coverage|all]..."
+    echo "usage: $0 [build|check|demo|bench|model|lint|fuzz|valgrind|coverage|all]..."
 }
 
 # packages_of GROUP: what the group's targets need beyond make and a shell.
@@ -30,13 +30,16 @@ packages_of() {
         # perl has prove
         packages_of build
         echo bats perl procps jq socat strace iproute2 python3 groff-base man-db \
-            qemu-system-x86 qemu-utils ;;
+            mount e2fsprogs nbdkit libnbd-bin qemu-system-x86 qemu-utils \
+            libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu ;;
     demo)
         packages_of build
         echo binutils cpio lz4 qemu-system-x86 ;;
     bench)
         packages_of build
         echo catatonit jq python3 qemu-system-x86 tini ;;
+    model)
+        echo gcc libc6-dev spin ;;
     lint)
         packages_of build
         echo clang clang-format clang-tidy cppcheck shellcheck ;;
@@ -50,7 +53,7 @@ packages_of() {
         packages_of check
         echo gcovr ;;
     all)
-        for group in check demo bench lint fuzz valgrind coverage; do
+        for group in check demo bench model lint fuzz valgrind coverage; do
             packages_of "$group"
         done ;;
     *)
