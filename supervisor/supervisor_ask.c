@@ -122,22 +122,23 @@ static gboolean check_unused(Supervisor *s, const Lease *lease, GError **error)
 void supervisor_release(Supervisor *s, Lease *lease, gboolean force,
                         LeaseReply reply, gpointer data)
 {
+    const char *name = lease_resource(lease)->name;
+    gboolean releasing =
+        s->state == MACHINE_GONE || lease_status(lease) == LEASE_RELEASING;
     g_autoptr(GError) error = NULL;
 
-    if (force &&
-        (s->state == MACHINE_GONE || lease_status(lease) == LEASE_RELEASING)) {
+    if (force)
         lease_force(lease);
-        reply(data, lease, NULL, NULL);
-        return;
-    }
-    if (lease_status(lease) != LEASE_HELD)
+    if (releasing && !force)
         g_set_error(&error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
-                    "cannot release '%s': it is not held",
-                    lease_resource(lease)->name);
-    else if (can_hotplug(s, &error) &&
+                    "cannot release '%s': it is being released (force ends "
+                    "what it waits for)",
+                    name);
+    else if (!releasing && lease_status(lease) != LEASE_HELD)
+        g_set_error(&error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                    "cannot release '%s': it is not held", name);
+    else if (!releasing && can_hotplug(s, &error) &&
              (force || check_unused(s, lease, &error))) {
-        if (force)
-            lease_force(lease);
         lease_release(s->leases, lease, reply, data);
         return;
     }

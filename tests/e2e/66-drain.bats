@@ -291,6 +291,7 @@ byte_101="lock byte 101"
     draining "$byte_101"
     lockctl release web1 --disk "$SLOW"
     same "release" 1 "$status"
+    matches "stderr" "cannot release '$SLOW': it is being released" "$stderr"
     lease_is RELEASING
     refute "$TAKER" --try "$SLOW"
 }
