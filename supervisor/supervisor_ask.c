@@ -127,18 +127,20 @@ void supervisor_release(Supervisor *s, Lease *lease, gboolean force,
         s->state == MACHINE_GONE || lease_status(lease) == LEASE_RELEASING;
     g_autoptr(GError) error = NULL;
 
-    if (force)
+    if (releasing && force)
         lease_force(lease);
-    if (releasing && !force)
+    else if (releasing)
         g_set_error(&error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
                     "cannot release '%s': it is being released (force ends "
                     "what it waits for)",
                     name);
-    else if (!releasing && lease_status(lease) != LEASE_HELD)
+    else if (lease_status(lease) != LEASE_HELD)
         g_set_error(&error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
                     "cannot release '%s': it is not held", name);
-    else if (!releasing && can_hotplug(s, &error) &&
+    else if (can_hotplug(s, &error) &&
              (force || check_unused(s, lease, &error))) {
+        if (force)
+            lease_force(lease);
         lease_release(s->leases, lease, reply, data);
         return;
     }
