@@ -14,6 +14,9 @@
 #include "qmp.h"
 #include "virt-lockctl.h"
 
+/* How often it is looked whether a lease is free; events end that early. */
+#define LISTEN_MS 10
+
 static json_t *disk_arguments(const Request *request)
 {
     return json_pack("{s:s}", "disk", request->disk->path);
@@ -51,6 +54,79 @@ gboolean command_acquire(const Request *request, GError **error)
     return lease != NULL;
 }
 
+static gboolean is_released(const json_t *event)
+{
+    const char *name = json_string_value(json_object_get(event, "event"));
+
+    return g_strcmp0(name, "RELEASED") == 0;
+}
+
+/* TRUE where @leases has one on that disk that is not released yet. */
+static gboolean is_still_held(const json_t *leases, const Resource *disk)
+{
+    g_autofree char *path = g_canonicalize_filename(disk->path, "/");
+    const json_t *lease;
+    size_t i;
+
+    json_array_foreach (leases, i, lease) {
+        const char *name = json_string_value(json_object_get(lease, "name"));
+        const char *kind = json_string_value(json_object_get(lease, "kind"));
+        const char *status =
+            json_string_value(json_object_get(lease, "status"));
+        g_autofree char *held =
+            name ? g_canonicalize_filename(name, "/") : NULL;
+
+        if (g_strcmp0(held, path) == 0 && g_strcmp0(kind, "disk") == 0 &&
+            g_strcmp0(status, "WANTED") != 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Listens for RELEASED, for a moment. Returns TRUE when it has come. */
+static gboolean listen_for_end(Client *client)
+{
+    json_t *event;
+    gboolean released = FALSE;
+
+    do {
+        event = client_event(client, LISTEN_MS, NULL);
+        released |= event && is_released(event);
+        json_decref(event);
+    } while (event && !released);
+    return released;
+}
+
+/* A VM whose child is gone says at once that it will not wait for that disk
+ * any longer, and lets it go later, when it comes to it: waits until then. */
+static gboolean wait_for_release(Client *client, const Request *request,
+                                 GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + 1000 * (gint64)request->call_ms;
+
+    while (g_get_monotonic_time() < deadline) {
+        g_autoptr(GError) reason = NULL;
+        g_autoptr(json_t) leases =
+            client_call(client, "query-leases", NULL, -1, NULL, &reason);
+
+        if (leases && !is_still_held(leases, request->disk))
+            return TRUE;
+        if (listen_for_end(client))
+            return TRUE;
+        if (!leases) {
+            g_propagate_prefixed_error(
+                error, g_steal_pointer(&reason),
+                "cannot tell whether '%s' is free: ", request->disk->path);
+            return FALSE;
+        }
+    }
+    g_set_error(error, QMP_ERROR, QMP_ERROR_TIMEOUT,
+                "cannot wait for the release of '%s' any longer: it is still "
+                "held",
+                request->disk->path);
+    return FALSE;
+}
+
 gboolean command_release(const Request *request, GError **error)
 {
     g_autoptr(Client) client = request_connect(request, error);
@@ -63,14 +139,9 @@ gboolean command_release(const Request *request, GError **error)
     if (request->force)
         json_object_set_new(arguments, "force", json_true());
     reply = client_call(client, "lease-release", arguments, -1, NULL, error);
-    return reply != NULL;
-}
-
-static gboolean is_released(const json_t *event)
-{
-    const char *name = json_string_value(json_object_get(event, "event"));
-
-    return g_strcmp0(name, "RELEASED") == 0;
+    if (!reply || !request->force)
+        return reply != NULL;
+    return wait_for_release(client, request, error);
 }
 
 /* Waits until the supervisor has said that every lease is released, and has
@@ -128,7 +199,7 @@ static gboolean end(const Request *request, const char *command,
 /* Without --timeout the end may take as long as it takes. */
 static int end_timeout_ms(const Request *request)
 {
-    return request->timeout < 0 ? -1 : request->call_ms;
+    return request->timeout_ms < 0 ? -1 : request->call_ms;
 }
 
 gboolean command_revoke(const Request *request, GError **error)
@@ -144,9 +215,9 @@ gboolean command_shutdown(const Request *request, GError **error)
 {
     json_t *arguments = json_object();
 
-    if (request->timeout >= 0)
+    if (request->timeout_ms >= 0)
         json_object_set_new(arguments, "timeout",
-                            json_integer(request->timeout));
+                            json_real(request->timeout_ms / 1000.0));
     return end(request, "shutdown", arguments, -1, error);
 }
 

@@ -3,20 +3,13 @@
  * DOC: who holds a disk
  *
  * First every supervisor that can be asked is asked; the disk is known by its
- * path and by its device and inode, whatever it is called. Who cannot be
- * asked (another user's VM, another run directory, another host) may have
- * left a record; it counts only while the image is locked.
- *
- * Mustn't: take a lock, not even for a moment.
+ * path and by its device and inode, whatever it is called. For who cannot be
+ * asked (another user's VM, another run directory, another host, a VM whose
+ * supervisor was killed) the locks are looked at: virt-lockctl-holder-locks.c.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
-#include "places.h"
 #include "qmp.h"
 #include "record.h"
 #include "virt-lockctl.h"
@@ -25,7 +18,7 @@ typedef struct {
     const Resource *disk;
     struct stat st;
     gboolean exists;    /* st is valid */
-    GPtrArray *holders; /* of json_t */
+    GPtrArray *holders; /* of json_t: records */
 } Hunt;
 
 static void free_json(gpointer value)
@@ -48,17 +41,34 @@ static gboolean same_file(const Hunt *hunt, const json_t *lease)
                  : S_ISBLK(hunt->st.st_mode);
 }
 
-static gboolean is_wanted(const Hunt *hunt, const json_t *lease)
+/* TRUE where @lease is on that path, and not on what was there before. */
+static gboolean same_path(const Hunt *hunt, const json_t *lease)
 {
     const char *kind = json_string_value(json_object_get(lease, "kind"));
     const char *name = json_string_value(json_object_get(lease, "name"));
+
+    if (g_strcmp0(kind, "disk") != 0 || g_strcmp0(name, hunt->disk->path) != 0)
+        return FALSE;
+    return !hunt->exists || !json_object_get(lease, "changed");
+}
+
+static gboolean is_wanted(const Hunt *hunt, const json_t *lease)
+{
+    const char *kind = json_string_value(json_object_get(lease, "kind"));
     const char *status = json_string_value(json_object_get(lease, "status"));
 
     if (g_strcmp0(kind, "vm") == 0 || g_strcmp0(status, "PENDING") == 0 ||
         g_strcmp0(status, "WANTED") == 0)
         return FALSE;
-    return same_file(hunt, lease) || (g_strcmp0(kind, "disk") == 0 &&
-                                      g_strcmp0(name, hunt->disk->path) == 0);
+    return same_file(hunt, lease) || same_path(hunt, lease);
+}
+
+/* As its records say it by then. */
+static gboolean is_exiting(const json_t *status)
+{
+    const char *state = json_string_value(json_object_get(status, "state"));
+
+    return g_strcmp0(state, "KILLING") == 0 || g_strcmp0(state, "GONE") == 0;
 }
 
 /* A holder as in records and errors, made from what its supervisor says. */
@@ -75,6 +85,7 @@ static json_t *holder_from(const json_t *status, const json_t *lease)
         json_object_set(holder, from_lease[i],
                         json_object_get(lease, from_lease[i]));
     json_object_set(holder, "resource", json_object_get(lease, "name"));
+    json_object_set_new(holder, "exiting", json_integer(is_exiting(status)));
     return holder;
 }
 
@@ -93,85 +104,118 @@ static void ask_leases(Client *client, const json_t *status, gpointer data)
     }
 }
 
-/* Returns 1 if someone has locked the image, 0 if not, -1 with errno set if
- * that cannot be seen. */
-static int probe_lock(const char *path)
+static void print_sentence(const Hunt *hunt, const Finding *finding)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    int rc, saved;
+    g_autofree char *disk = printable(hunt->disk->path);
+    g_autofree char *who = record_describe(finding->holder);
+    g_autofree char *mode = field_text(finding->holder, "mode");
 
-    if (fd < 0)
-        return -1;
-    rc = fcntl(fd, F_OFD_GETLK, &lock);
-    saved = errno;
-    close(fd);
-    errno = saved;
-    return rc < 0 ? -1 : lock.l_type != F_UNLCK;
-}
-
-/* TRUE where the process that @record names could be the holder: it lives,
- * or it is on another host, where we cannot see it. */
-static gboolean is_credible(const json_t *record)
-{
-    const char *host = json_string_value(json_object_get(record, "host"));
-
-    return record &&
-           (record_alive(record) || g_strcmp0(host, g_get_host_name()) != 0);
-}
-
-/* Asks the lock and the record, for holders that could not be asked. */
-static gboolean look_at_record(Hunt *hunt, const Request *request,
-                               gboolean *locked, GError **error)
-{
-    g_autofree char *state_dir = places_state_dir(request->state_dir, NULL);
-    g_autofree char *resource = record_resource(&hunt->st, 0);
-    g_autoptr(json_t) record =
-        state_dir ? record_find(state_dir, resource, RECORD_SHARED) : NULL;
-    int probed = probe_lock(hunt->disk->path);
-
-    if (probed < 0 && !record_alive(record))
-        return set_errno(error, "cannot see whether '%s' is held",
-                         hunt->disk->path);
-    *locked = probed != 0;
-    if (*locked && is_credible(record))
-        g_ptr_array_add(hunt->holders, g_steal_pointer(&record));
-    return TRUE;
-}
-
-static void print_holder(const Hunt *hunt, const json_t *holder, gboolean json)
-{
-    g_autofree char *who = record_describe(holder);
-    g_autofree char *mode = field_text(holder, "mode");
-
-    if (json)
-        print_json(holder, TRUE);
-    else if (holder)
-        printf("'%s' is %s (%s)\n", hunt->disk->path, who, mode);
+    printf("'%s' is ", disk);
+    if (finding->kind == FINDING_FREE)
+        printf("not held\n");
+    else if (finding->kind == FINDING_QEMU)
+        printf("open in a QEMU that no supervisor answers for (its lock byte "
+               "%u is held)\n",
+               finding->byte);
+    else if (finding->holder)
+        printf("%s (%s)\n", who, mode);
     else
-        printf("'%s' is %s\n", hunt->disk->path, who);
+        printf("%s%s\n", who,
+               finding->kind == FINDING_EXITING ? ", which is exiting" : "");
+}
+
+/* The record, where there is one, and what was found. */
+static void print_object(const Hunt *hunt, const Finding *finding)
+{
+    static const char *const kinds[] = {[FINDING_FREE] = "free",
+                                        [FINDING_HELD] = "held",
+                                        [FINDING_EXITING] = "exiting",
+                                        [FINDING_QEMU] = "qemu"};
+    g_autoptr(json_t) object = json_object();
+
+    json_object_set_new(object, "finding", json_string(kinds[finding->kind]));
+    json_object_set_new(object, "resource", json_string(hunt->disk->path));
+    if (finding->holder)
+        json_object_update(object, finding->holder);
+    if (finding->byte)
+        json_object_set_new(object, "byte", json_integer(finding->byte));
+    print_json(object, TRUE);
+}
+
+static void print_finding(const Hunt *hunt, const Finding *finding,
+                          gboolean json)
+{
+    if (json)
+        print_object(hunt, finding);
+    else
+        print_sentence(hunt, finding);
+}
+
+static void print_holder(const Hunt *hunt, json_t *holder, gboolean json)
+{
+    gint64 exiting = json_integer_value(json_object_get(holder, "exiting"));
+    const Finding finding = {.kind = exiting ? FINDING_EXITING : FINDING_HELD,
+                             .holder = holder};
+
+    print_finding(hunt, &finding, json);
+}
+
+/* A wrong name would look like a lockspace in which nobody holds anything. */
+static gboolean check_lockspace(const char *lockspace, GError **error)
+{
+    struct stat st;
+
+    if (!lockspace)
+        return TRUE;
+    if (stat(lockspace, &st) < 0)
+        return set_errno(error, "cannot look into lockspace '%s'", lockspace);
+    if (S_ISDIR(st.st_mode))
+        return TRUE;
+    g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                "cannot look into lockspace '%s': it is not a directory",
+                lockspace);
+    return FALSE;
+}
+
+/* For holders that cannot be asked. A disk that is not there may still be
+ * held by its path; @missing says that it is not. */
+static gboolean find_unasked(const Hunt *hunt, const Request *request,
+                             const GError *missing, Finding *finding,
+                             GError **error)
+{
+    gboolean possible = hunt->exists || request->lockspace;
+
+    if (possible && !look_at_locks(request, hunt->exists ? &hunt->st : NULL,
+                                   finding, error))
+        return FALSE;
+    if (hunt->exists || (possible && finding->kind != FINDING_FREE))
+        return TRUE;
+    g_propagate_error(error, g_error_copy(missing));
+    return FALSE;
 }
 
 gboolean command_holder(const Request *request, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func(free_json);
     Hunt hunt = {.disk = request->disk, .holders = holders};
-    gboolean locked = FALSE;
+    g_autoptr(GError) missing = NULL;
+    Finding finding;
+    gboolean found;
 
+    if (!check_lockspace(request->lockspace, error))
+        return FALSE;
     hunt.exists = stat(hunt.disk->path, &hunt.st) == 0;
     if (!hunt.exists)
-        set_errno(error, "cannot look at '%s'", hunt.disk->path);
+        set_errno(&missing, "cannot look at '%s'", hunt.disk->path);
     client_foreach(request->run_dir, request->call_ms, ask_leases, &hunt, NULL);
-    if (holders->len == 0) {
-        if (!hunt.exists || !look_at_record(&hunt, request, &locked, error))
-            return FALSE;
-        if (!locked)
-            printf("'%s' is not held\n", hunt.disk->path);
-        else if (holders->len == 0)
-            print_holder(&hunt, NULL, FALSE);
-    }
-    g_clear_error(error);
     for (guint i = 0; i < holders->len; i++)
         print_holder(&hunt, holders->pdata[i], request->json);
-    return locked || holders->len > 0;
+    if (holders->len > 0)
+        return TRUE;
+    if (!find_unasked(&hunt, request, missing, &finding, error))
+        return FALSE;
+    print_finding(&hunt, &finding, request->json);
+    found = finding.kind != FINDING_FREE;
+    json_decref(finding.holder);
+    return found;
 }

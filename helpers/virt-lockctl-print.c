@@ -52,6 +52,26 @@ char *field_text(const json_t *object, const char *name)
     return g_strdup("-");
 }
 
+char *joined(const json_t *array, const char *separator)
+{
+    g_autoptr(GString) all = g_string_new(NULL);
+    const json_t *value;
+    size_t i;
+
+    json_array_foreach (array, i, value) {
+        const char *text = json_string_value(value);
+
+        g_string_append_printf(all, "%s%s", i ? separator : "",
+                               text ? text : "?");
+    }
+    return all->len ? printable(all->str) : g_strdup("-");
+}
+
+static gboolean is_note(char **row)
+{
+    return !row[1];
+}
+
 void print_table(const GPtrArray *rows, guint columns)
 {
     g_autofree glong *width = g_new0(glong, columns);
@@ -59,15 +79,16 @@ void print_table(const GPtrArray *rows, guint columns)
     for (guint r = 0; r < rows->len; r++) {
         char **row = rows->pdata[r];
 
-        for (guint c = 0; c + 1 < columns; c++)
+        for (guint c = 0; c + 1 < columns && !is_note(row); c++)
             width[c] = MAX(width[c], g_utf8_strlen(row[c], -1));
     }
     for (guint r = 0; r < rows->len; r++) {
         char **row = rows->pdata[r];
 
-        for (guint c = 0; c + 1 < columns; c++)
+        for (guint c = 0; c + 1 < columns && !is_note(row); c++)
             printf("%s%*s", row[c],
                    (int)(width[c] - g_utf8_strlen(row[c], -1)) + 2, "");
-        printf("%s\n", row[columns - 1]);
+        printf("%s%s\n", is_note(row) ? "    " : "",
+               row[is_note(row) ? 0 : columns - 1]);
     }
 }

@@ -18,30 +18,54 @@ static GPtrArray *table_new(const char *const *header)
     return rows;
 }
 
-/* Adds a row with the text of @fields of @object; "since" is a time. */
+/* "since" is a time, and an array is words. */
+static char *cell(const json_t *object, const char *field)
+{
+    const json_t *value = json_object_get(object, field);
+
+    if (g_str_equal(field, "since"))
+        return local_time(json_integer_value(value));
+    return json_is_array(value) ? joined(value, ",")
+                                : field_text(object, field);
+}
+
+/* Adds a row with the text of @fields of @object. */
 static void table_add(GPtrArray *rows, const json_t *object,
                       const char *const *fields)
 {
     guint columns = g_strv_length((char **)fields);
     char **row = g_new0(char *, columns + 1);
 
-    for (guint c = 0; c < columns; c++) {
-        const json_t *value = json_object_get(object, fields[c]);
-
-        row[c] = g_str_equal(fields[c], "since")
-                     ? local_time(json_integer_value(value))
-                     : field_text(object, fields[c]);
-    }
+    for (guint c = 0; c < columns; c++)
+        row[c] = cell(object, fields[c]);
     g_ptr_array_add(rows, row);
 }
 
+/* Adds a note for each of @fields that @object has. */
+static void table_note(GPtrArray *rows, const json_t *object,
+                       const char *const *fields)
+{
+    for (; *fields; fields++) {
+        g_autofree char *text = field_text(object, *fields);
+        char **row;
+
+        if (!json_object_get(object, *fields))
+            continue;
+        row = g_new0(char *, 2);
+        row[0] = g_strdup_printf("%s: %s", *fields, text);
+        g_ptr_array_add(rows, row);
+    }
+}
+
 static void print_objects(GPtrArray *objects, const char *const *header,
-                          const char *const *fields)
+                          const char *const *fields, const char *const *notes)
 {
     g_autoptr(GPtrArray) rows = table_new(header);
 
-    for (guint i = 0; i < objects->len; i++)
+    for (guint i = 0; i < objects->len; i++) {
         table_add(rows, objects->pdata[i], fields);
+        table_note(rows, objects->pdata[i], notes);
+    }
     print_table(rows, g_strv_length((char **)header));
 }
 
@@ -84,6 +108,7 @@ gboolean command_list(const Request *request, GError **error)
                                          "LEASES", "SINCE", NULL};
     static const char *const fields[] = {
         "name", "uuid", "state", "child-pid", "leases", "since", NULL};
+    static const char *const notes[] = {NULL};
     g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(free_json);
     gboolean complete = client_foreach(request->run_dir, request->call_ms,
                                        keep_status, all, error);
@@ -92,7 +117,7 @@ gboolean command_list(const Request *request, GError **error)
     if (request->json)
         print_array(all);
     else
-        print_objects(all, header, fields);
+        print_objects(all, header, fields, notes);
     return complete;
 }
 
@@ -106,21 +131,6 @@ static json_t *ask(const Request *request, const char *command, GError **error)
     return client_call(client, command, NULL, -1, NULL, error);
 }
 
-/* "a, b, c"; "-" for none. */
-static char *joined(const json_t *array)
-{
-    g_autoptr(GString) all = g_string_new(NULL);
-    const json_t *value;
-    size_t i;
-
-    json_array_foreach (array, i, value) {
-        const char *text = json_string_value(value);
-
-        g_string_append_printf(all, "%s%s", i ? ", " : "", text ? text : "?");
-    }
-    return all->len ? printable(all->str) : g_strdup("-");
-}
-
 static void print_status(const json_t *status)
 {
     static const char *const plain[] = {"name",   "uuid",   "id",
@@ -128,7 +138,8 @@ static void print_status(const json_t *status)
                                         "leases", "driver"};
     g_autofree char *pid = field_text(status, "pid");
     g_autofree char *host = field_text(status, "host");
-    g_autofree char *confined = joined(json_object_get(status, "confined"));
+    g_autofree char *confined =
+        joined(json_object_get(status, "confined"), ", ");
     g_autofree char *since =
         local_time(json_integer_value(json_object_get(status, "since")));
 
@@ -174,10 +185,11 @@ gboolean command_child(const Request *request, GError **error)
 
 gboolean command_leases(const Request *request, GError **error)
 {
-    static const char *const header[] = {"ID",    "KIND", "MODE", "STATUS",
-                                         "SINCE", "NAME", NULL};
-    static const char *const fields[] = {"id",    "kind", "mode", "status",
-                                         "since", "name", NULL};
+    static const char *const header[] = {"ID",    "KIND",      "MODE", "STATUS",
+                                         "SINCE", "GUARANTEE", "NAME", NULL};
+    static const char *const fields[] = {"id",    "kind",      "mode", "status",
+                                         "since", "guarantee", "name", NULL};
+    static const char *const notes[] = {"changed", "waiting", NULL};
     g_autoptr(GPtrArray) all = g_ptr_array_new();
     g_autoptr(json_t) leases = ask(request, "query-leases", error);
     json_t *lease;
@@ -191,6 +203,6 @@ gboolean command_leases(const Request *request, GError **error)
     }
     json_array_foreach (leases, i, lease)
         g_ptr_array_add(all, lease);
-    print_objects(all, header, fields);
+    print_objects(all, header, fields, notes);
     return TRUE;
 }

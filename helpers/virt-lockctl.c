@@ -20,7 +20,7 @@
 #define EXIT_BUSY  123
 /* Seconds that a supervisor gets to answer in. */
 #define DEFAULT_TIMEOUT 10
-#define LONGEST_TIMEOUT (24 * 60 * 60)
+#define LONGEST_TIMEOUT (24 * 60 * 60) /* in milliseconds an int */
 
 typedef enum {
     NO_TARGET,
@@ -35,6 +35,7 @@ enum {
     TAKES_FORCE = 1 << 2,
     TAKES_REASON = 1 << 3,
     PASSES_TIMEOUT = 1 << 4, /* --timeout is the supervisor's to keep */
+    TAKES_LOCKSPACE = 1 << 5,
 };
 
 typedef struct {
@@ -62,13 +63,13 @@ static const Command commands[] = {
     {"quit", VM_TARGET, 0, command_quit, "quit VM", "KILL"},
     {"events", ANY_VM_TARGET, 0, command_events, "events [VM]",
      "print events as they come"},
-    {"holder", PATH_TARGET, 0, command_holder, "holder PATH",
-     "who holds a disk"},
+    {"holder", PATH_TARGET, TAKES_LOCKSPACE, command_holder,
+     "holder PATH [--lockspace DIR]", "who holds a disk"},
 };
 
 /* What the command line says, before anything is checked. */
 typedef struct {
-    char *run_dir, *state_dir, *timeout, *reason;
+    char *run_dir, *state_dir, *lockspace, *timeout, *reason;
     char **disks;
     char **words; /* command and target */
     gboolean json, force, version;
@@ -78,6 +79,7 @@ static void arguments_clear(Arguments *arguments)
 {
     g_free(arguments->run_dir);
     g_free(arguments->state_dir);
+    g_free(arguments->lockspace);
     g_free(arguments->timeout);
     g_free(arguments->reason);
     g_strfreev(arguments->disks);
@@ -89,6 +91,7 @@ static void request_clear(Request *request)
 {
     g_free(request->run_dir);
     g_free(request->state_dir);
+    g_free(request->lockspace);
     g_free(request->target);
     g_free(request->reason);
     resource_free(request->disk);
@@ -131,7 +134,9 @@ static gboolean parse(Arguments *a, int *argc, char ***argv, GError **error)
         {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &a->run_dir,
          "Where the control sockets are", "DIR"},
         {"state-dir", 0, 0, G_OPTION_ARG_FILENAME, &a->state_dir,
-         "Where the records of holders are", "DIR"},
+         "Where locks and the records of holders are", "DIR"},
+        {"lockspace", 0, 0, G_OPTION_ARG_FILENAME, &a->lockspace,
+         "The supervisors' --param lockspace=DIR, for holder", "DIR"},
         {"version", 0, 0, G_OPTION_ARG_NONE, &a->version, "Print the version",
          NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &a->words, NULL,
@@ -188,6 +193,7 @@ static gboolean check_options(const Command *command, const Arguments *a,
         {a->disks != NULL, TAKES_DISK | NEEDS_DISK, "--disk"},
         {a->force, TAKES_FORCE, "--force"},
         {a->reason != NULL, TAKES_REASON, "--reason"},
+        {a->lockspace != NULL, TAKES_LOCKSPACE, "--lockspace"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(options); i++) {
@@ -203,6 +209,9 @@ static gboolean check_options(const Command *command, const Arguments *a,
                            command->name);
     if (a->reason && !g_utf8_validate(a->reason, -1, NULL))
         return usage_error(error, "cannot run '%s': --reason is not UTF-8",
+                           command->name);
+    if (a->lockspace && !*a->lockspace)
+        return usage_error(error, "cannot run '%s': --lockspace is empty",
                            command->name);
     return TRUE;
 }
@@ -224,25 +233,35 @@ static gboolean check_target(const Command *command, const Arguments *a,
     return TRUE;
 }
 
+/* Decimal, a point in it or not; rounded to milliseconds. */
+static gboolean parse_seconds(const char *text, int least_ms, int *ms)
+{
+    char *end;
+    double seconds = g_ascii_strtod(text, &end);
+
+    if (!*text || *end || strspn(text, "0123456789.") != strlen(text) ||
+        seconds > LONGEST_TIMEOUT)
+        return FALSE;
+    *ms = (int)(seconds * 1000 + 0.5);
+    return *ms >= least_ms;
+}
+
 static gboolean set_timeout(Request *request, const Command *command,
                             const Arguments *a, GError **error)
 {
     gboolean passes = command->options & PASSES_TIMEOUT;
-    guint64 seconds;
 
-    request->timeout = -1;
+    request->timeout_ms = -1;
     request->call_ms = DEFAULT_TIMEOUT * 1000;
     if (!a->timeout)
         return TRUE;
-    if (!g_ascii_string_to_unsigned(a->timeout, 10, passes ? 0 : 1,
-                                    LONGEST_TIMEOUT, &seconds, NULL))
+    if (!parse_seconds(a->timeout, passes ? 0 : 1, &request->timeout_ms))
         return usage_error(error,
                            "cannot use --timeout '%s': not a number of seconds "
-                           "from %d to %d",
-                           a->timeout, passes ? 0 : 1, LONGEST_TIMEOUT);
-    request->timeout = (gint64)seconds;
+                           "from %s to %d",
+                           a->timeout, passes ? "0" : "0.001", LONGEST_TIMEOUT);
     if (!passes)
-        request->call_ms = (int)seconds * 1000;
+        request->call_ms = request->timeout_ms;
     return TRUE;
 }
 
@@ -258,6 +277,8 @@ static gboolean fill(Request *request, const Command *command,
     request->reason = g_strdup(a->reason);
     request->target = g_strdup(a->words[1]);
     request->state_dir = g_strdup(a->state_dir);
+    if (a->lockspace)
+        request->lockspace = g_canonicalize_filename(a->lockspace, NULL);
     if (command->target == PATH_TARGET)
         request->disk =
             resource_new_disk(request->target, RESOURCE_EXCLUSIVE, error);

@@ -6,7 +6,8 @@
  *   virt-lockctl-query.c   list, status, child, leases
  *   virt-lockctl-change.c  acquire, release, revoke, shutdown, quit
  *   virt-lockctl-events.c  events
- *   virt-lockctl-holder.c  holder
+ *   virt-lockctl-holder.c  holder: whom it asks, and what it says
+ *   virt-lockctl-holder-locks.c  ... what the locks say
  *   virt-lockctl-print.c   how things look
  *
  * A command prints its answer and returns TRUE, or sets an error that main()
@@ -17,6 +18,7 @@
 
 #include <glib.h>
 #include <jansson.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "client.h"
@@ -25,9 +27,10 @@
 typedef struct {
     char *run_dir;
     char *state_dir; /* as given; NULL for the default */
+    char *lockspace; /* absolute; or NULL */
     char *target;    /* VM or PATH, or NULL */
     int call_ms;     /* deadline for every answer, milliseconds */
-    gint64 timeout;  /* as given, seconds; -1 if it was not */
+    int timeout_ms;  /* as given; -1 if it was not */
     gboolean json;
     gboolean force;
     char *reason;   /* or NULL */
@@ -44,16 +47,39 @@ CommandFunc command_events, command_holder;
 /* Connects to the VM that is the target. */
 Client *request_connect(const Request *request, GError **error);
 
+typedef enum {
+    FINDING_FREE,
+    FINDING_HELD,
+    FINDING_EXITING, /* its supervisor is killed, or ends it; it lives yet */
+    FINDING_QEMU,    /* nobody holds it, but a QEMU has it open */
+} FindingKind;
+
+typedef struct {
+    FindingKind kind;
+    json_t *holder; /* a record; NULL where nobody is known */
+    guint byte;     /* of FINDING_QEMU: which of its lock bytes is held */
+} Finding;
+
+/* What locks and records say of the disk, for holders that cannot be asked;
+ * @st is of the disk, or NULL where it is not there. The caller owns the
+ * holder. FALSE where nobody was found, but not everything could be looked
+ * at. */
+gboolean look_at_locks(const Request *request, const struct stat *st,
+                       Finding *finding, GError **error);
+
 /* @value as JSON on stdout: indented, or in one line. */
 void print_json(const json_t *value, gboolean one_line);
-/* Rows are arrays of @columns strings, the first one is the header; columns
- * are aligned and the last one is not padded. */
+/* Rows are arrays of @columns (two at least) strings, the first one is the
+ * header; columns are aligned and the last one is not padded. A row of one
+ * string is a note on the row above it. */
 void print_table(const GPtrArray *rows, guint columns);
 /* @text with what could steer a terminal replaced; newly allocated. */
 char *printable(const char *text);
 /* Local date and time of @seconds since the epoch, newly allocated; "-" for
  * none. */
 char *local_time(gint64 seconds);
+/* "a, b, c" with @separator ", ", newly allocated; "-" for none. */
+char *joined(const json_t *array, const char *separator);
 /* A field as text, newly allocated; "-" where it is missing. */
 char *field_text(const json_t *object, const char *name);
 

@@ -87,24 +87,27 @@ gboolean client_foreach(const char *run_dir, int timeout_ms, ClientVisit *visit,
     g_autoptr(GPtrArray) paths = client_sockets(run_dir, error);
     g_autoptr(GError) first = NULL;
     gint64 deadline = g_get_monotonic_time() + 1000 * (gint64)timeout_ms;
-    guint silent = 0;
+    guint silent = 0, ended = 0; /* sockets that are only left over */
 
     for (guint i = 0; paths && i < paths->len; i++) {
         g_autoptr(GError) reason = NULL;
 
         if (visit_one(paths->pdata[i],
                       timeout_ms < 0 ? -1 : time_left(deadline), visit, data,
-                      &reason) ||
-            g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR))
+                      &reason))
             continue;
+        if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR)) {
+            ended++;
+            continue;
+        }
         silent++;
         if (!first)
             first = g_steal_pointer(&reason);
     }
     if (silent > 0)
         g_set_error(error, QMP_ERROR, first->code,
-                    "cannot ask %u of %u supervisors: %s", silent, paths->len,
-                    first->message);
+                    "cannot ask %u of %u supervisors: %s", silent,
+                    paths->len - ended, first->message);
     return paths && silent == 0;
 }
 

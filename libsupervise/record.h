@@ -78,6 +78,7 @@ gint64 record_generation(const char *state_dir, const char *file);
 typedef enum {
     RECORD_SHARED = 1 << 0, /* look for shared holders too */
     RECORD_DEAD = 1 << 1,   /* this host's dead count as exiting */
+    RECORD_SHARED_ONLY = 1 << 2,
 } RecordFlags;
 
 /*

@@ -146,8 +146,10 @@ json_t *record_find(const char *state_dir, const char *resource, guint flags)
     struct dirent *entry;
     DIR *dir;
 
-    if (consider(&best, record_read(directory, resource, "exclusive"), dead) ||
-        !(flags & RECORD_SHARED))
+    if (!(flags & RECORD_SHARED_ONLY) &&
+        consider(&best, record_read(directory, resource, "exclusive"), dead))
+        return best;
+    if (!(flags & (RECORD_SHARED | RECORD_SHARED_ONLY)))
         return best;
     dir = opendir(directory);
     if (!dir)

@@ -73,13 +73,14 @@ static gboolean held_by(FileLease *f, HomeId home, guint flags, GError **error)
 
 /* A child lives. Where nobody has the lease its supervisor was killed, and
  * the record of the dead is the one to believe. */
-static gboolean held_by_child(FileLease *f, HomeId home, GError **error)
+static gboolean held_by_child(FileLease *f, HomeId home, gboolean shared,
+                              GError **error)
 {
     g_autofree char *who = NULL, *why = NULL;
 
     if (file_another_holds(f))
         return held_by(f, home, RECORD_SHARED, error);
-    who = holder(f, home, RECORD_SHARED | RECORD_DEAD);
+    who = holder(f, home, RECORD_DEAD | (shared ? RECORD_SHARED_ONLY : 0));
     why = g_strconcat(who, f->lease->holder ? "" : ", which is exiting", NULL);
     return busy(f, why, error);
 }
@@ -192,7 +193,7 @@ gboolean file_others_gone(FileLease *f, gboolean shared, GError **error)
         if (errno)
             return failed(f, home->live, errno, error);
         if (lock.l_type != F_UNLCK)
-            return held_by_child(f, i, error);
+            return held_by_child(f, i, shared, error);
     }
     return TRUE;
 }

@@ -78,9 +78,12 @@ static gboolean acquire_more(LeaseTable *table)
     return TRUE;
 }
 
-/* Goes on releasing, last got first; TRUE when nothing is left. */
+/* Goes on releasing, last got first, and none waits for another; TRUE when
+ * nothing is left. */
 static gboolean release_more(LeaseTable *table)
 {
+    gboolean done = TRUE;
+
     for (guint i = table->leases->len; i-- > 0;) {
         Lease *lease = lease_at(table, i);
 
@@ -88,10 +91,9 @@ static gboolean release_more(LeaseTable *table)
             continue;
         if (lease->status == LEASE_HELD || lease->status == LEASE_LOST)
             ask_release(lease);
-        if (lease->status != LEASE_WANTED)
-            return FALSE; /* a driver will say when */
+        done &= lease->status == LEASE_WANTED; /* or a driver will say when */
     }
-    return TRUE;
+    return done;
 }
 
 static gboolean retry(gpointer data)

@@ -335,10 +335,15 @@ byte_101="lock byte 101"
 
 @test "a disk that is quiet is not kept for another one's write" {
     make_disk quiet
-    like_qemu --disk quiet
+    mkdir memory # whose device number is lower, so that it is released last
+    mount -t tmpfs -o size=4M tmpfs memory
+    echo "$T/memory" >>"$T/mounts"
+    truncate -s 1M memory/quiet
+    like_qemu --disk quiet --disk memory/quiet
     kill -KILL "$CHILD"
     draining "$byte_101"
     wait_until "$TAKER" --try quiet
+    wait_until "$TAKER" --try memory/quiet
     lease_is RELEASING
 }
 

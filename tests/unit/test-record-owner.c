@@ -57,6 +57,14 @@ static void test_dead(Fixture *f, gconstpointer unused)
     holder = record_find(f->state, "r", RECORD_DEAD | RECORD_SHARED);
     g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_B);
     g_assert_cmpint(integer_of(holder, "exiting"), ==, 1);
+    json_decref(holder);
+    dead.uuid = UUID_A; /* of whom the shared one is none */
+    write_record(f, "r", &dead);
+    holder = record_find(f->state, "r", RECORD_DEAD | RECORD_SHARED_ONLY);
+    g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_B);
+    json_decref(holder);
+    holder = record_find(f->state, "r", RECORD_DEAD);
+    g_assert_cmpstr(string_of(holder, "uuid"), ==, UUID_A);
 }
 
 int main(int argc, char **argv)
