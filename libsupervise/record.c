@@ -145,15 +145,19 @@ void record_mark(const char *state_dir, const char *file, const Record *record,
                  const RecordId *id)
 {
     g_autofree char *path = g_strdup_printf("%s/holders/%s", state_dir, file);
-    gsize len;
-    g_autofree char *line = to_line(record, &len);
+    g_autofree char *line = NULL;
     int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
+    gsize len;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && is_same(&st, id))
-        write_and_close(fd, line, len);
-    else if (fd >= 0)
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) < 0 || !is_same(&st, id)) {
         close(fd);
+        return;
+    }
+    line = to_line(record, &len);
+    write_and_close(fd, line, len);
 }
 
 void record_remove(const char *state_dir, const char *file, const RecordId *id)

@@ -19,7 +19,7 @@
 #define STACK_RESERVE (256 * 1024)
 
 /* See confine_close_inherited(). */
-#define GAP_MAX 128
+#define GAP_MAX 64
 
 const char *confine_name(ConfineStep step)
 {

@@ -231,11 +231,14 @@ void control_free(Control *control)
 void control_event(Control *control, const char *name, json_t *data)
 {
     g_autoptr(GPtrArray) sessions = NULL;
+    g_autofree char *line = NULL;
     gsize len;
-    g_autofree char *line = qmp_encode(qmp_event(name, data), &len);
 
-    if (!control)
+    if (!control || control->sessions->len == 0) {
+        json_decref(data);
         return;
+    }
+    line = qmp_encode(qmp_event(name, data), &len);
     /* Sending may close a session, and so change the list. */
     sessions = g_ptr_array_copy(control->sessions, NULL, NULL);
     for (guint i = 0; i < sessions->len; i++)
