@@ -89,6 +89,8 @@ static void file_close(gpointer data)
     for (HomeId i = 0; i < N_HOMES; i++) {
         if (driver->homes[i].live >= 0)
             close(driver->homes[i].live);
+        if (driver->homes[i].watched >= 0)
+            close(driver->homes[i].watched);
     }
     g_ptr_array_unref(driver->leases);
     g_free(driver->lockspace);
@@ -106,8 +108,8 @@ static gpointer file_open(const DriverContext *context, GError **error)
     driver->check_s = CHECK_SECONDS;
     driver->drain_s = DRAIN_SECONDS;
     driver->homes[HOME_HOST] =
-        (Home){.directory = context->state_dir, .live = -1};
-    driver->homes[HOME_LOCKSPACE] = (Home){.live = -1};
+        (Home){.directory = context->state_dir, .live = -1, .watched = -1};
+    driver->homes[HOME_LOCKSPACE] = (Home){.live = -1, .watched = -1};
     for (char **param = context->params; *param; param++) {
         if (!set_param(driver, *param, error)) {
             file_close(driver);

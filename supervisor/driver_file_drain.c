@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "../libsupervise/qmp.h"
 
@@ -42,6 +43,9 @@ DriverUse file_ask_alone(const FileLease *f)
 {
     int fd = f->places[0].fd;
 
+    /* Confined, root may not do it to other people's files either. */
+    if (f->places[0].st.st_uid != geteuid())
+        return DRIVER_USE_UNKNOWN;
     if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
         return errno == EAGAIN ? DRIVER_IN_USE : DRIVER_USE_UNKNOWN;
     fcntl(fd, F_SETLEASE, F_UNLCK);
@@ -112,8 +116,8 @@ gboolean file_drained(FileLease *f)
     if (!f->used || !file_is_written(f) || somebody_waits_after_us(f))
         return TRUE;
     if (file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END))
-        f->waiting = "writes of the dead child may still be under way, or some "
-                     "QEMU has it open (QEMU's lock byte 101 is held)";
+        f->waiting = "writes to it may still be under way, or some QEMU has it "
+                     "open (QEMU's lock byte 101 is held)";
     else if (may_be_written(f))
         f->waiting = "something still has it open";
     return f->waiting == NULL;
@@ -173,19 +177,27 @@ static gboolean look_once(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* Sets again what we have: a file server that has forgotten it says so. */
+/* Sets again what we have: a file server that has forgotten it says so. FALSE
+ * where it is lost. */
 static gboolean assert_again(FileLease *f)
 {
-    for (guint i = 0; i < f->n_places; i++) {
-        struct flock lock = {.l_type = (short)f->type,
-                             .l_whence = SEEK_SET,
-                             .l_start = (off_t)f->places[i].lease,
-                             .l_len = 1};
+    const DriverContext *context = f->driver->context;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *sentence = NULL;
 
-        if (fcntl(f->places[i].fd, F_OFD_SETLK, &lock) < 0 &&
-            file_is_lost(f, errno))
-            return FALSE;
+    if (file_set_leases(f, f->type, &error) &&
+        file_set_live(f, F_RDLCK, &error))
+        return TRUE;
+    if (g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY))
+        file_is_lost(f, EAGAIN);
+    if (f->lost)
+        return FALSE;
+    if (!f->doubtful) {
+        sentence = g_strdup_printf("'%s' may be lost: %s",
+                                   f->lease->resource->name, error->message);
+        context->events->warning(context->opaque, f->lease->id, sentence);
     }
+    f->doubtful = TRUE;
     return TRUE;
 }
 

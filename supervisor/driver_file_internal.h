@@ -30,6 +30,7 @@ typedef enum {
 typedef struct {
     const char *directory; /* NULL: there is no such home */
     int live;              /* V: one read-only description of `liveness` */
+    int watched;           /* another one, for writing; see file_open_homes() */
     RecordId record;       /* of the VM */
 } Home;
 
@@ -85,6 +86,8 @@ struct FileLease {
     gboolean used;      /* a child may have written */
     gboolean qemu_seen; /* ... and locks it as QEMU does */
     gboolean changed;   /* said that the path names something else */
+    gboolean lost;      /* said that the lock is gone */
+    gboolean doubtful;  /* said that a lock could not be set again */
     gboolean inactive;  /* of take, see driver.h */
     FileStep step;      /* with a source */
     guint step_source;

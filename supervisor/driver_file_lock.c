@@ -55,18 +55,18 @@ static gboolean busy(FileLease *f, const char *why, GError **error)
     return FALSE;
 }
 
-/* Who has it, as the records of that home tell: newly allocated. */
-static char *holder(FileLease *f, HomeId home, guint flags)
+/* Sets who has it, as the records of that home tell, or NULL. */
+static json_t *find_holder(FileLease *f, HomeId home, guint flags)
 {
     g_clear_pointer(&f->lease->holder, json_decref);
     f->lease->holder =
         record_find(f->driver->homes[home].directory, f->names[home], flags);
-    return record_describe(f->lease->holder);
+    return f->lease->holder;
 }
 
 static gboolean held_by(FileLease *f, HomeId home, guint flags, GError **error)
 {
-    g_autofree char *why = holder(f, home, flags);
+    g_autofree char *why = record_describe(find_holder(f, home, flags));
 
     return busy(f, why, error);
 }
@@ -77,11 +77,16 @@ static gboolean held_by_child(FileLease *f, HomeId home, gboolean shared,
                               GError **error)
 {
     g_autofree char *who = NULL, *why = NULL;
+    json_t *dead;
 
     if (file_another_holds(f))
         return held_by(f, home, RECORD_SHARED, error);
-    who = holder(f, home, RECORD_DEAD | (shared ? RECORD_SHARED_ONLY : 0));
-    why = g_strconcat(who, f->lease->holder ? "" : ", which is exiting", NULL);
+    dead =
+        find_holder(f, home, RECORD_DEAD | (shared ? RECORD_SHARED_ONLY : 0));
+    if (dead) /* of another host we cannot tell otherwise */
+        json_object_set_new(dead, "exiting", json_integer(1));
+    who = record_describe(dead);
+    why = g_strconcat(who, dead ? "" : ", which is exiting", NULL);
     return busy(f, why, error);
 }
 
@@ -99,6 +104,7 @@ gboolean file_is_lost(FileLease *f, int err)
 
     if (!f->used || (err != EIO && err != ESTALE && err != EAGAIN))
         return FALSE;
+    f->lost = TRUE;
     why = g_strdup_printf("its lock is gone: %s", err == EAGAIN
                                                       ? "somebody else has it"
                                                       : g_strerror(err));
@@ -234,7 +240,8 @@ static gboolean held_by_qemu(FileLease *f, guint byte, GError **error)
     /* A reader beside a sharer who writes: only his QEMU tells that he does. */
     gboolean supervised = file_another_holds(f);
     g_autofree char *who =
-        supervised ? holder(f, HOME_HOST, RECORD_SHARED) : NULL;
+        supervised ? record_describe(find_holder(f, HOME_HOST, RECORD_SHARED))
+                   : NULL;
     g_autofree char *why =
         supervised
             ? g_strdup_printf("%s, whose QEMU does not allow that (its lock "

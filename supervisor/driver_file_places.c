@@ -57,6 +57,16 @@ static gboolean make_lockspace(const char *directory, GError **error)
     return FALSE;
 }
 
+/* A file server may let one client alone keep the locks of a file that
+ * nobody has open for writing (an NFSv4 read delegation). Then nobody else
+ * would see its liveness: so each of us has it open for writing, too. */
+static gboolean watch(Home *home, const char *path, GError **error)
+{
+    if (home->watched < 0)
+        home->watched = open(path, own_flags | O_RDWR | O_CREAT, 0600);
+    return home->watched >= 0 || set_errno(error, "cannot open '%s'", path);
+}
+
 gboolean file_open_homes(FileDriver *driver, GError **error)
 {
     for (HomeId i = 0; i < N_HOMES; i++) {
@@ -65,9 +75,10 @@ gboolean file_open_homes(FileDriver *driver, GError **error)
 
         if (!home->directory || home->live >= 0)
             continue;
-        if (i == HOME_LOCKSPACE && !make_lockspace(home->directory, error))
-            return FALSE;
         path = g_build_filename(home->directory, "liveness", NULL);
+        if (i == HOME_LOCKSPACE && (!make_lockspace(home->directory, error) ||
+                                    !watch(home, path, error)))
+            return FALSE;
         home->live = open(path, own_flags | O_RDONLY | O_CREAT, 0600);
         if (home->live < 0)
             return set_errno(error, "cannot open '%s'", path);

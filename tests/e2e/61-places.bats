@@ -219,11 +219,21 @@ make_loop() {
     admitted node
 }
 
-@test "a QEMU that has a block device open is seen through any node" {
+@test "a QEMU that has a block device open is seen through its node" {
     make_loop a
     fake vm --uuid "$U" --disk b -- --qemu-locks "$LOOP"
     refused "$LOOP"
     matches stderr "a QEMU that no supervisor answers for" "$stderr"
+}
+
+# --- whose file it is ---------------------------------------------------------
+
+@test "of another user's image the kernel does not tell who has it open" {
+    requires_root
+    chown "$NOBODY" a
+    fake vm --uuid "$U" --disk a --disk b --
+    same "another user's" drain-unproved "$(lease a '.guarantee[-1]')"
+    same "our own" drained-by-write-lease "$(lease b '.guarantee[-1]')"
 }
 
 # --- read-only --------------------------------------------------------------
