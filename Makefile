@@ -85,7 +85,7 @@ install: all ## into DESTDIR and PREFIX
 	install -m 755 $(BUILD)/virt-lock-supervisor $(DESTDIR)$(sbindir)
 	install -m 755 $(BUILD)/virt-lockctl $(DESTDIR)$(bindir)
 	set -e; for m in $(mans); do install -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}; done
-	install -m 644 README.md NEWS.md LICENSE docs/design.md $(DESTDIR)$(docdir)
+	install -m 644 README.md NEWS.md LICENSE docs/design.md docs/file-protocol.md $(DESTDIR)$(docdir)
 uninstall: ## what install has put there
 	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(DESTDIR)$(bindir)/virt-lockctl
 	for m in $(notdir $(mans)); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$m; done

@@ -9,13 +9,14 @@
  *
  *   STATE/locks                    lock bytes of VMs, of block devices and of
  *                                  leases that name no path
- *   STATE/liveness                 lock bytes of children:
- * docs/file-protocol.md STATE/holders/vm-UUID          the record of a VM
+ *   STATE/liveness                 lock bytes of children
+ *   STATE/holders/vm-UUID          the record of a VM
  *   STATE/holders/RESOURCE         ... of an exclusive holder: a hard link
  *   STATE/holders/RESOURCE.UUID    ... of one shared holder: a hard link
  *
  * RESOURCE is "MAJOR:MINOR-INODE-OFFSET" of the locked file, or
- * "block-MAJOR:MINOR-OFFSET" of a block device, in decimal.
+ * "block-MAJOR:MINOR-OFFSET" of a block device, in decimal. Every byte is in
+ * docs/file-protocol.md.
  */
 #ifndef LIBSUPERVISE_RECORD_H
 #define LIBSUPERVISE_RECORD_H

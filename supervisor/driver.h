@@ -119,6 +119,7 @@ typedef struct {
      * Hand-over; all NULL without DRIVER_MIGRATE. Source: offer, claimed (may
      * it be let go?), then release, or take to have it back (offer again ends
      * a take). Target: claim, complete, take, or release.
+     * complete only looks, until the VM's own lease is completed, last.
      * @inactive: the target's QEMU has not opened the object yet, so nobody
      * else may have it open either.
      */

@@ -156,7 +156,8 @@ DriverAnswer file_hold(FileLease *f)
 /* Said, not left to close(): a client may hold the same description. */
 static void unlock(FileLease *f)
 {
-    file_set_live(f, F_UNLCK, NULL);
+    if (f->lives)
+        file_set_live(f, F_UNLCK, NULL);
     for (guint i = 0; i < f->n_places; i++) {
         const Place *place = &f->places[i];
 

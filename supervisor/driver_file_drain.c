@@ -112,10 +112,17 @@ static gboolean may_be_written(FileLease *f)
 
 gboolean file_drained(FileLease *f)
 {
+    guint byte;
+
     f->waiting = NULL;
     if (!f->used || !file_is_written(f) || somebody_waits_after_us(f))
         return TRUE;
-    if (file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END))
+    byte = file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END);
+    if (!byte && (errno == EIO || errno == ESTALE))
+        return TRUE; /* there is no lease to be kept any more */
+    if (!byte && errno)
+        f->waiting = "its locks cannot be looked at";
+    else if (byte)
         f->waiting = "writes to it may still be under way, or some QEMU has it "
                      "open (QEMU's lock byte 101 is held)";
     else if (may_be_written(f))

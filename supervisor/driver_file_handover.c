@@ -46,11 +46,11 @@ static DriverAnswer pending_if_busy(GError *failure, GError **error)
     return DRIVER_FAILED;
 }
 
-/* QEMU's bytes for writing, of somebody; an inactive QEMU of ours has none. */
+/* Nobody has QEMU's bytes for writing; an inactive QEMU of ours has none. */
 static gboolean is_quiet(const FileLease *f)
 {
     return !file_is_written(f) ||
-           !file_qemu_byte(f, RESOURCE_QEMU_FIRST + 1, 199);
+           (!file_qemu_byte(f, RESOURCE_QEMU_FIRST + 1, 199) && !errno);
 }
 
 /* The generation that is told of the VM; 0: none. */
@@ -119,9 +119,36 @@ static DriverAnswer take_back(FileLease *f, GError **error)
 /* --- target -----------------------------------------------------------------
  */
 
+/* The VM's own lease, which is claimed first. */
+static const FileLease *find_vm(const FileDriver *driver)
+{
+    for (guint i = 0; i < driver->leases->len; i++) {
+        const FileLease *f = driver->leases->pdata[i];
+
+        if (f->lease->resource->kind == RESOURCE_VM)
+            return f;
+    }
+    return NULL;
+}
+
+/* Who holds the object must be who holds the VM: otherwise its liveness and
+ * generation are told in a directory that we do not see. */
+static gboolean source_is_seen(const FileLease *f, GError **error)
+{
+    const FileLease *vm = find_vm(f->driver);
+
+    if (!vm || vm == f || !file_another_holds(f) || file_another_holds(vm))
+        return TRUE;
+    wrong_state(f, "claim",
+                "who offers it is not seen to hold the VM (both need one "
+                "lockspace or state directory)",
+                error);
+    return FALSE;
+}
+
 static gboolean claim_steps(FileLease *f, GError **error)
 {
-    return file_set_leases(f, F_RDLCK, error) &&
+    return file_set_leases(f, F_RDLCK, error) && source_is_seen(f, error) &&
            file_others_gone(f, TRUE, error) && file_set_live(f, F_RDLCK, error);
 }
 
@@ -162,16 +189,30 @@ DriverAnswer file_claim(gpointer data, DriverLease *lease, GError **error)
 }
 
 /* The generation is raised before anybody is told that the target may run:
- * the VM's own lease is completed last. */
-static gboolean raise_generation(FileDriver *driver, GError **error)
+ * the VM's own lease is completed last, and all others with it, so that a
+ * target that was refused halfway is what it was. */
+static DriverAnswer complete_vm(FileLease *vm, GError **error)
 {
-    driver->me.generation =
-        MAX(told_generation(driver), driver->me.generation) + 1;
-    return file_record_vm(driver, error);
+    FileDriver *driver = vm->driver;
+    gint64 told = told_generation(driver);
+
+    if (told == 0 && file_another_holds(vm))
+        return wrong_state(vm, "complete", "the source's record is gone",
+                           error);
+    driver->me.generation = MAX(told, driver->me.generation) + 1;
+    if (!file_record_vm(driver, error))
+        return DRIVER_FAILED;
+    for (guint i = 0; i < driver->leases->len; i++) {
+        FileLease *f = driver->leases->pdata[i];
+
+        if (f->role == ROLE_CLAIMED)
+            f->role = ROLE_COMPLETED;
+    }
+    return DRIVER_DONE;
 }
 
-DriverAnswer file_complete(gpointer data, DriverLease *lease, gboolean inactive,
-                           GError **error)
+DriverAnswer file_complete(gpointer driver, DriverLease *lease,
+                           gboolean inactive, GError **error)
 {
     FileLease *f = lease->data;
 
@@ -185,10 +226,8 @@ DriverAnswer file_complete(gpointer data, DriverLease *lease, gboolean inactive,
     if (inactive && !is_quiet(f))
         return wrong_state(f, "complete", "the source still writes to it",
                            error);
-    if (lease->resource->kind == RESOURCE_VM && !raise_generation(data, error))
-        return DRIVER_FAILED;
-    f->role = ROLE_COMPLETED;
-    return DRIVER_DONE;
+    return lease->resource->kind == RESOURCE_VM ? complete_vm(f, error)
+                                                : DRIVER_DONE;
 }
 
 static DriverAnswer take_over(FileLease *f, GError **error)

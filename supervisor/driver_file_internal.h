@@ -81,6 +81,7 @@ struct FileLease {
     char *names[N_HOMES];  /* of the resource, in records */
     Role role;
     gboolean recorded;  /* as ours */
+    gboolean lives;     /* our liveness byte is set */
     int type;           /* of L: F_WRLCK or F_RDLCK */
     gboolean alone;     /* nobody else had the object open at first */
     gboolean used;      /* a child may have written */

@@ -183,6 +183,7 @@ gboolean file_set_live(FileLease *f, int type, GError **error)
 
         if (home->live >= 0 && fcntl(home->live, F_OFD_SETLK, &lock) < 0)
             return failed(f, home->live, errno, error);
+        f->lives = type != F_UNLCK;
     }
     return TRUE;
 }
@@ -264,12 +265,13 @@ gboolean file_taker_looks(FileLease *f, GError **error)
 
     if (!f->has_image || f->lease->resource->kind != RESOURCE_DISK)
         return TRUE;
+    errno = 0;
     if (mode != RESOURCE_SHARED)
         byte = file_qemu_byte(f, RESOURCE_QEMU_FIRST + 1, 199);
-    if (!byte)
+    if (!byte && !errno)
         byte = file_qemu_byte(
             f, 200, mode == RESOURCE_READONLY ? 200 : RESOURCE_QEMU_END - 1);
-    if (errno)
+    if (!byte && errno)
         return failed(f, f->places[0].fd, errno, error);
     return !byte || held_by_qemu(f, byte, error);
 }

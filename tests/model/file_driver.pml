@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * DOC: the file driver's lock protocol, for spin (tests/model/run.sh)
+ * DOC: the file driver's lock protocol, for spin (tests/model/run.sh); the
+ * protocol itself is explained in docs/file-protocol.md
  *
  * Parties are VMs: a source S, its targets T and U, thieves F and G (exclusive,
  * G shared with -DG_SHARED) and H (shared), and two that know byte 0 only: W,
@@ -21,12 +22,16 @@
  *
  * Checked where it could break: P1 two that may write and exclude each other;
  * P2 leases that exclude each other, third parties during a hand-over, two
- * targets; P3 a lock that nobody is left to drop; P4 a lease let go before its
- * child is gone and drained; P5 a source that runs on after a target has run.
- * With -DLTL=name: what must happen in the end (last lines of this file).
+ * targets; P3 a lock that was forgotten; P4 a lease let go before its child is
+ * gone and drained; P5 a source that runs on after a target has run.
+ * With -DLTL: what must happen in the end (last lines of this file).
  *
- * Should:  take one step of facts as one step here; know nothing in a step that
- *          the lock call cannot tell (GETLK does not say whose byte 101 it is).
+ * A lease is L, C and a byte of V: at one place, or (BOTH) at two, such as the
+ * image and a lockspace. Who uses two takes each step in both before the next.
+ *
+ * Should:  have a step for each lock call of the driver, in its order; know
+ *          nothing in a step that the call cannot tell (F_OFD_GETLK does not
+ *          say whose byte 101 it is).
  * Mustn't: let bookkeeping (HOLD, orphan, ran) decide what a party does.
  */
 
@@ -40,7 +45,6 @@
 #define H 5
 #define W 6
 #define R 7
-#define PARTIES_MAX 8
 #define NONE 255
 
 #ifndef PARTIES /* mask */
@@ -48,6 +52,14 @@
 #endif
 #ifndef DISKS /* 2: F starts with disk 0 and plugs 1, G the other way round */
 #define DISKS 1
+#endif
+#ifndef BOTH /* mask: whose lease of disk 0 has a second place, index 1 */
+#define BOTH 0
+#endif
+#if BOTH || DISKS > 1
+#define PLACES 2
+#else
+#define PLACES 1
 #endif
 #ifndef HOT /* mask of F, G, H that start without a disk and plug disk 0 */
 #define HOT 0
@@ -92,7 +104,11 @@
 #define WRITERS 255
 #endif
 
-/* Seeded mistakes: -DMISTAKE=n. Each must be caught. */
+#ifndef ONLY /* 1 to 5: look at this property alone; 0: at all of them */
+#define ONLY 0
+#endif
+
+/* Seeded mistakes: -DMISTAKE=n. Each must break the property that run.sh names. */
 #ifndef MISTAKE
 #define MISTAKE 0
 #endif
@@ -112,8 +128,13 @@
 #define LOOK_THEN_LOCK (MISTAKE == 14) /* VE and VS tested before L is locked */
 #define BACK_BLIND (MISTAKE == 15)     /* cancel on the source: no VE test */
 #define CLAIM_SHARED (MISTAKE == 16)   /* claim read-locks C */
-#define IN_ALONE (MISTAKE == 18)       /* complete-in: no look for a source */
 #define NO_LIVENESS (MISTAKE == 17)    /* no liveness at all */
+#define IN_ALONE (MISTAKE == 18)       /* complete-in: no look for a source */
+#define NO_LOOK (MISTAKE == 19)        /* fresh: locks C and L to see VE */
+#define CLAIM_FAR (MISTAKE == 20)      /* no V and records with the source */
+#define KEEPS_C (MISTAKE == 21)        /* fresh: what failed keeps C */
+#define BACK_HALF (MISTAKE == 22)      /* cancel gives up, at one place only */
+#define IN_HALF (MISTAKE == 23)        /* refused complete-in: half completed */
 
 /* --- state ------------------------------------------------------------------ */
 
@@ -127,16 +148,23 @@
 #define KILLING 7
 
 byte st[3];                                  /* of S, T, U */
-byte Lr[DISKS], Lw[DISKS], Cr[DISKS], Cw[DISKS];
-byte VE[DISKS], VS[DISKS];
+byte Lr[PLACES], Lw[PLACES], Cr[PLACES], Cw[PLACES];
+byte VE[PLACES], VS[PLACES];
 byte UP, KID, KILLED;                        /* KILLED: a signal is on its way */
 byte TOLD[DISKS];                            /* whose child may open it */
 byte RUN[DISKS], IO[DISKS];
 bit gen;                                     /* the record's, since S's offer */
 bit committed;                               /* the manager's: asked a target */
 byte answered, moved = NONE;                 /* complete-in said yes; migrated to */
-byte HOLD[DISKS];                            /* who believes he has a lease */
+byte HOLD[PLACES];                           /* who believes he has a lease */
 bit orphan, ran, spent;
+
+/* Names of properties, 0 where they are looked at: spin prints what it found
+ * violated as it stands in the source, so run.sh can tell which. */
+hidden byte P1_writers = (ONLY && ONLY != 1), P2_holders = (ONLY && ONLY != 2);
+hidden byte P3_forgotten = (ONLY && ONLY != 3), P4_drained = (ONLY && ONLY != 4);
+hidden byte P5_no_return = (ONLY && ONLY != 5);
+#define CHECK(property, condition) assert(property || (condition))
 
 #define BIT(p) (1 << (p))
 #define OTHERS(mask, p) ((mask) & ~BIT(p))
@@ -148,12 +176,14 @@ bit orphan, ran, spent;
 #endif
 #define IS_SHARED(p) ((SHARED >> (p)) & 1)
 #define IS_HOT(p) ((HOT >> (p)) & 1)
+#define IS_BOTH(p) ((BOTH >> (p)) & 1)
 #define THIRD(p) ((p) >= F)
 
-/* Byte 101, as GETLK shows it; of an exclusive writer (byte 201 too). */
+/* Byte 101, as GETLK shows it; a sharer looks for those who do not share: 201. */
 #define BUSY(d) (RUN[d] | IO[d])
 #define IS_QUIET(d) (!QUIET || BUSY(d) == 0)
-#define IS_QUIET_FOR_SHARED(d) (!QUIET || (BUSY(d) & ~SHARED) == 0)
+#define IS_QUIET_FOR(p, d) \
+    (!QUIET || (BUSY(d) & (IS_SHARED(p) -> ~SHARED : 255)) == 0)
 
 /* --- single lock calls ------------------------------------------------------ */
 
@@ -171,13 +201,27 @@ bit orphan, ran, spent;
 #define CLEAR_V(p, d) CLEAR(VE[d], p); CLEAR(VS[d], p)
 /* Gone and drained: from here he holds the lease no more, he tidies up. */
 #define GIVE_UP(p, d) CLEAR_V(p, d); CLEAR(HOLD[d], p)
-#define VE_FREE(p, d) (OTHERS(VE[d], p) == 0)
+#define VE_FREE(p, d) (OTHERS(VE[d], p) == 0 || CLAIM_FAR)
 #define VS_FREE(p, d) (OTHERS(VS[d], p) == 0)
+#define IS_FREE(p, d) (VE_FREE(p, d) && (IS_SHARED(p) || VS_FREE(p, d)))
 
-#define ATTEMPT(can, effect, ok) \
-    d_step { if :: can -> effect; ok = 1 :: else -> ok = 0 fi }
+/* Inside d_step; ok is the caller's. */
+#define ATTEMPT(can, effect) if :: can -> effect :: else -> ok = 0 fi
+#define TEST(condition) ok = ((condition) -> 1 : 0)
 
-#define TEST(condition, ok) ok = ((condition) -> 1 : 0)
+/*
+ * EACH: the next of several calls, as long as all went well (ok), at each of
+ * his places. ALSO: and then the same at his second place, where he has one.
+ */
+#if BOTH
+#define ALSO(p, step) ; if :: IS_BOTH(p) -> step :: else fi
+#define EACH(p, d, step) \
+    d_step { if :: ok -> step(p, d) :: else fi }; \
+    d_step { if :: ok && IS_BOTH(p) -> step(p, 1) :: else fi }
+#else
+#define ALSO(p, step)
+#define EACH(p, d, step) d_step { if :: ok -> step(p, d) :: else fi }
+#endif
 
 /* --- bookkeeping and properties --------------------------------------------- */
 
@@ -188,12 +232,12 @@ bit orphan, ran, spent;
 inline hold(p, d)
 {
     if
-    :: THIRD(p) -> assert(COMPATIBLE(p, d)); assert(!orphan)
+    :: THIRD(p) -> CHECK(P2_holders, COMPATIBLE(p, d) && !orphan)
     :: (p == T || p == U) && st[p] == OFF ->
-        assert((OTHERS(HOLD[d], p) & ~BIT(S)) == 0);
-        assert(!(HOLD[d] & BIT(S)) || st[S] >= OUTGOING);
+        CHECK(P2_holders, (OTHERS(HOLD[d], p) & ~BIT(S)) == 0);
+        CHECK(P2_holders, !(HOLD[d] & BIT(S)) || st[S] >= OUTGOING);
         orphan = 0
-    :: else -> assert(OTHERS(HOLD[d], p) == 0)
+    :: else -> CHECK(P2_holders, OTHERS(HOLD[d], p) == 0)
     fi;
     SET(HOLD[d], p)
 }
@@ -205,12 +249,13 @@ inline opens(p, d)
     CLEAR(TOLD[d], p);
     if
     :: (BIT(p) & WRITERS) ->
-        assert(OTHERS(BUSY(d) & WRITERS, p) == 0 ||
-               (IS_SHARED(p) && (BUSY(d) & WRITERS & ~SHARED) == 0))
+        CHECK(P1_writers,
+              OTHERS(BUSY(d) & WRITERS, p) == 0 ||
+              (IS_SHARED(p) && (BUSY(d) & WRITERS & ~SHARED) == 0))
     :: else
     fi;
     if
-    :: p == S -> assert(SELF_ACTIVATING || !ran)
+    :: p == S -> CHECK(P5_no_return, SELF_ACTIVATING || !ran)
     :: p == T || p == U -> ran = 1
     :: else
     fi
@@ -219,20 +264,22 @@ inline opens(p, d)
 /* P4. A self-activating target that was never completed cannot know. */
 inline let_go(p, d)
 {
-    assert(IS_SHARED(p) || !(BUSY(d) & BIT(p)) ||
-           (SELF_ACTIVATING && (p == T || p == U)));
+    CHECK(P4_drained, IS_SHARED(p) || !(BUSY(d) & BIT(p)) ||
+                      (SELF_ACTIVATING && (p == T || p == U)));
     UNLOCK_L(p, d);
     CLEAR(HOLD[d], p)
 }
+
+#define LOCKS(d) (Lr[d] | Lw[d] | Cr[d] | Cw[d] | VE[d] | VS[d])
 
 /* P3. */
 inline nothing_left()
 {
     if
     :: UP == 0 && KID == 0 ->
-        assert((Lr[0] | Lw[0] | Cr[0] | Cw[0] | VE[0] | VS[0]) == 0);
-#if DISKS > 1
-        assert((Lr[1] | Lw[1] | Cr[1] | Cw[1] | VE[1] | VS[1]) == 0)
+        CHECK(P3_forgotten, LOCKS(0) == 0);
+#if PLACES > 1
+        CHECK(P3_forgotten, LOCKS(1) == 0)
 #endif
     :: else
     fi
@@ -250,13 +297,13 @@ inline ends(p)
 {
     CLEAR(UP, p);
     close_d(p, 0);
-#if DISKS > 1
+#if PLACES > 1
     close_d(p, 1);
 #endif
     if
     :: !(KID & BIT(p)) ->
         CLEAR_V(p, 0);
-#if DISKS > 1
+#if PLACES > 1
         CLEAR_V(p, 1)
 #endif
     :: else
@@ -273,7 +320,7 @@ inline dies_on(p, d)
     fi;
     CLEAR(RUN[d], p);
     CLEAR(TOLD[d], p);
-    if :: !(UP & BIT(p)) -> CLEAR_V(p, d) :: else fi
+    if :: !(UP & BIT(p)) -> CLEAR_V(p, d) ALSO(p, CLEAR_V(p, 1)) :: else fi
 }
 
 /* What happens to a VM from outside: its child's deeds and death, the kernel's. */
@@ -326,56 +373,58 @@ end:
 /* One description can be used again when nothing of its last user is left. */
 #define CAN_START(p) (!((UP | KID | IO[0] | IO[DISKS - 1]) & BIT(p)))
 
-#define SET_V(p, d) \
-    if :: IS_SHARED(p) -> SET(VS[d], p) :: else -> SET(VE[d], p) fi
-
-inline live(p, d)
-{
-    if
-    :: NO_LIVENESS -> skip
-    :: else -> d_step { SET_V(p, d) }
+/* What EACH can do. */
+#define READ_C_TOO(p, d) ATTEMPT(CAN_READ(Cw[d], p), READ_C(p, d))
+#define WRITE_C_TOO(p, d) ATTEMPT(CAN_WRITE(Cr[d], Cw[d], p), WRITE_C(p, d))
+#define SHARE_L(p, d) ATTEMPT(CAN_READ(Lw[d], p), READ_L(p, d))
+#define LOCK_L(p, d) \
+    if \
+    :: IS_SHARED(p) -> SHARE_L(p, d) \
+    :: else -> ATTEMPT(CAN_WRITE(Lr[d], Lw[d], p), WRITE_L(p, d)) \
     fi
-}
-
-inline free_of_others(p, d, ok)
-{
-    TEST(VE_FREE(p, d), ok);
-    if
-    :: ok && !IS_SHARED(p) -> TEST(VS_FREE(p, d), ok)
-    :: else
+#define FIND_VE_FREE(p, d) TEST(VE_FREE(p, d))
+#define FIND_VS_FREE(p, d) TEST(VS_FREE(p, d))
+#define FIND_VS_FREE_TOO(p, d) TEST(IS_SHARED(p) || VS_FREE(p, d))
+#define LIVE(p, d) \
+    if \
+    :: NO_LIVENESS -> skip \
+    :: IS_SHARED(p) && !NO_LIVENESS -> SET(VS[d], p) \
+    :: !IS_SHARED(p) && !NO_LIVENESS -> SET(VE[d], p) \
     fi
-}
 
-/* The rest of a fresh acquire, C being read-locked. ok = 0: drop all of it. */
-inline acquire(p, d, ok)
+/*
+ * The rest of a fresh acquire, C being read-locked at the first place; ok says
+ * whether it worked. The driver also looks at VE and VS before it locks
+ * anything: that can only refuse, so it is here with LTL only (see Thief).
+ */
+inline acquire(p, d)
 {
-    ok = 1;
-    if :: LOOK_THEN_LOCK -> free_of_others(p, d, ok) :: else fi;
-    if
-    :: ok && IS_SHARED(p) -> ATTEMPT(CAN_READ(Lw[d], p), READ_L(p, d), ok)
-    :: ok && !IS_SHARED(p) ->
-        ATTEMPT(CAN_WRITE(Lr[d], Lw[d], p), WRITE_L(p, d), ok)
-    :: else
-    fi;
-    if :: ok && !LOOK_THEN_LOCK -> free_of_others(p, d, ok) :: else fi;
-    if
-    :: ok && !TAKER_BLIND && IS_SHARED(p) -> TEST(IS_QUIET_FOR_SHARED(d), ok)
-    :: ok && !TAKER_BLIND && !IS_SHARED(p) -> TEST(IS_QUIET(d), ok)
-    :: else
-    fi;
-    if
-    :: ok && (LIVE_AFTER_C || (HOT_LATE && (KID & BIT(p)))) ->
-        d_step { UNLOCK_C(p, d) }
-    :: ok && !LIVE_AFTER_C && !(HOT_LATE && (KID & BIT(p))) ->
-        live(p, d);
-        d_step { UNLOCK_C(p, d) }
-    :: else
-    fi;
-    if
-    :: ok && LIVE_AFTER_C -> live(p, d)
-    :: else
-    fi;
-    d_step { if :: ok -> hold(p, d) :: else -> close_d(p, d) fi }
+    ok = 1 ALSO(p, d_step { READ_C_TOO(p, 1) });
+#if LOOK_THEN_LOCK
+    EACH(p, d, FIND_VE_FREE);
+    EACH(p, d, FIND_VS_FREE_TOO);
+    EACH(p, d, LOCK_L);
+#else
+    EACH(p, d, LOCK_L);
+    EACH(p, d, FIND_VE_FREE);
+    EACH(p, d, FIND_VS_FREE_TOO);
+#endif
+    d_step { if :: ok && !TAKER_BLIND -> TEST(IS_QUIET_FOR(p, d)) :: else fi };
+#if LIVE_AFTER_C
+    EACH(p, d, UNLOCK_C);
+    EACH(p, d, LIVE);
+#else
+    d_step { if :: ok && !(HOT_LATE && (KID & BIT(p))) -> LIVE(p, d) :: else fi }
+    ALSO(p, d_step { if :: ok -> LIVE(p, 1) :: else fi });
+    EACH(p, d, UNLOCK_C);
+#endif
+    d_step {
+        if
+        :: ok -> hold(p, d)
+        :: !ok && !KEEPS_C -> close_d(p, d) ALSO(p, close_d(p, 1))
+        :: !ok && KEEPS_C -> UNLOCK_L(p, d)
+        fi
+    }
 }
 
 /*
@@ -385,6 +434,8 @@ inline acquire(p, d, ok)
  */
 #define GONE(p) (!(KID & BIT(p)))
 #define ANOTHER_HOLDS(p, d) (OTHERS(Lr[d] | Lw[d], p) != 0)
+#define ANYWHERE(p, d) \
+    (ANOTHER_HOLDS(p, d) || (IS_BOTH(p) && ANOTHER_HOLDS(p, PLACES - 1)))
 #define DRAINED(p, d, excused) \
     (GONE(p) && (IS_QUIET(d) || ((excused) && !DRAIN_ALONE)))
 
@@ -402,16 +453,26 @@ proctype Thief(byte p)
 end:
     if
     :: d_step { cold == NONE && CAN_START(p) -> SET(UP, p) }
+#ifdef LTL
+    :: d_step {
+        CAN_START(p) && (NO_LOOK || IS_FREE(p, 0)) -> SET(UP, p); ok = 1
+    }
+#else
     :: d_step {
         cold != NONE && CAN_START(p) && CAN_READ(Cw[cold], p) ->
         SET(UP, p);
         READ_C(p, cold)
     }
+#endif
     fi;
     {
+#ifdef LTL
+        d_step { READ_C_TOO(p, 0) };
+        if :: !ok -> goto out :: else fi;
+#endif
         if
         :: cold != NONE ->
-            acquire(p, cold, ok);
+            acquire(p, cold);
             if :: !ok -> goto out :: else -> ok = 0 fi
         :: else
         fi;
@@ -425,13 +486,15 @@ running:
         :: goto killing
         :: d_step { /* lease-acquire */
             hot != NONE && (KID & BIT(p)) && !(HOLD[hot] & BIT(p)) &&
-            CAN_READ(Cw[hot], p) -> READ_C(p, hot)
+            CAN_READ(Cw[hot], p) ->
+            CHECK(P3_forgotten, (LOCKS(hot) & BIT(p)) == 0);
+            READ_C(p, hot)
         };
-            acquire(p, hot, ok);
+            acquire(p, hot);
             if
             :: ok -> ok = 0;
                 d_step { if :: KID & BIT(p) -> SET(TOLD[hot], p) :: else fi };
-                if :: HOT_LATE -> live(p, hot) :: else fi
+                d_step { if :: HOT_LATE -> LIVE(p, hot) :: else fi }
             :: else
             fi;
             goto running
@@ -451,7 +514,8 @@ running:
 killing:
         if
         :: FREES_FIRST && cold != NONE ->
-            d_step { GIVE_UP(p, cold); UNLOCK_L(p, cold); CLEAR(HOLD[cold], p) }
+            d_step { GIVE_UP(p, cold) };
+            d_step { let_go(p, cold) }
         :: else
         fi;
         d_step { KILLED = KILLED | (KID & BIT(p)) };
@@ -459,16 +523,16 @@ gone:
         if
         :: cold != NONE ->
             d_step {
-                DRAINED(p, cold, IS_SHARED(p) && ANOTHER_HOLDS(p, cold)) ->
+                DRAINED(p, cold, IS_SHARED(p) && ANYWHERE(p, cold)) ->
                 GIVE_UP(p, cold)
-            };
-            d_step { let_go(p, cold) }
+            } ALSO(p, d_step { CLEAR_V(p, 1) });
+            d_step { let_go(p, cold) } ALSO(p, d_step { UNLOCK_L(p, 1) })
         :: else
         fi;
         if
         :: hot != NONE && (HOLD[hot] & BIT(p)) ->
             d_step {
-                DRAINED(p, hot, IS_SHARED(p) && ANOTHER_HOLDS(p, hot)) ->
+                DRAINED(p, hot, IS_SHARED(p) && ANYWHERE(p, hot)) ->
                 GIVE_UP(p, hot)
             };
             d_step { let_go(p, hot) }
@@ -512,6 +576,17 @@ end:
 
 /* --- the hand-over: disk 0 -------------------------------------------------- */
 
+#define CLAIMED(d) (OTHERS(Cw[d], S) != 0)
+#define IS_CLAIMED (CLAIMED(0) && (!IS_BOTH(S) || CLAIMED(PLACES - 1)))
+
+/* Until @step works; not without a child, not after the deadline. */
+#define OR_BACK(step) \
+    if \
+    :: step \
+    :: !(KID & BIT(S)) -> goto gone \
+    :: DEADLINES -> goto back \
+    fi
+
 proctype Source()
 {
     bit ok;
@@ -521,7 +596,7 @@ end:
     :: d_step { CAN_START(S) && CAN_READ(Cw[0], S) -> SET(UP, S); READ_C(S, 0) }
     fi;
     {
-        acquire(S, 0, ok);
+        acquire(S, 0);
         if :: !ok -> goto out :: else fi;
         d_step {
             ok = 0;
@@ -538,18 +613,20 @@ running:
             OFFERS && (KID & BIT(S)) && !(TOLD[0] & BIT(S)) ->
             READ_L(S, 0);
             st[S] = OUTGOING
-        }
+        } ALSO(S, d_step { READ_L(S, 1) })
         fi;
 outgoing:
         if
         :: !(KID & BIT(S)) -> goto gone
         :: goto killing
         :: d_step { /* cancel */
-            (KID & BIT(S)) && !(GEN_EARLY && gen) -> st[S] = RECLAIMING
+            (KID & BIT(S)) && !(GEN_EARLY && gen) ->
+            CHECK(P3_forgotten, ((Lw[0] | Lw[PLACES - 1]) & BIT(S)) == 0);
+            st[S] = RECLAIMING
         };
             goto reclaiming
         :: d_step { /* complete-out */
-            (KID & BIT(S)) && (NO_CLAIM_NEEDED || OTHERS(Cw[0], S) != 0) ->
+            (KID & BIT(S)) && (NO_CLAIM_NEEDED || IS_CLAIMED) ->
             st[S] = HANDED;
             orphan = (OTHERS(Cw[0], S) == 0)
         };
@@ -567,22 +644,12 @@ outgoing:
             goto killing
         fi;
 reclaiming:
-        if
-        :: d_step { CAN_WRITE(Lr[0], Lw[0], S) -> WRITE_L(S, 0) }
-        :: !(KID & BIT(S)) -> goto gone
-        :: DEADLINES -> st[S] = OUTGOING; goto outgoing
-        :: !DEADLINES -> goto killing /* stop */
-        fi;
-        if
-        :: VE_FREE(S, 0) || BACK_BLIND
-        :: !(KID & BIT(S)) -> goto gone
-        :: d_step { DEADLINES && !VE_FREE(S, 0) -> READ_L(S, 0); st[S] = OUTGOING };
-            goto outgoing
-        :: !DEADLINES && !VE_FREE(S, 0) -> goto killing
-        fi;
+        OR_BACK(d_step { CAN_WRITE(Lr[0], Lw[0], S) -> WRITE_L(S, 0) })
+        ALSO(S, OR_BACK(d_step { CAN_WRITE(Lr[1], Lw[1], S) -> WRITE_L(S, 1) }));
+        OR_BACK(VE_FREE(S, 0) || BACK_BLIND)
+        ALSO(S, OR_BACK(VE_FREE(S, 1) || BACK_BLIND));
         if /* the generation, read with L in hand */
-        :: d_step { gen && !GEN_EARLY -> READ_L(S, 0); st[S] = OUTGOING };
-            goto outgoing
+        :: gen && !GEN_EARLY -> goto back
         :: d_step {
             !gen || GEN_EARLY ->
             hold(S, 0);
@@ -591,13 +658,19 @@ reclaiming:
         }
         fi;
         goto running;
+back: /* the deadline: what was taken back is offered again */
+        skip;
+        d_step { READ_L(S, 0); st[S] = OUTGOING }
+        ALSO(S, d_step { if :: BACK_HALF :: else -> READ_L(S, 1) fi });
+        goto outgoing;
 killing:
         skip;
         d_step { KILLED = KILLED | (KID & BIT(S)) };
 gone:
         skip;
-        d_step { DRAINED(S, 0, gen) -> GIVE_UP(S, 0) };
-        d_step { let_go(S, 0); st[S] = KILLING };
+        d_step { DRAINED(S, 0, gen) -> GIVE_UP(S, 0) }
+        ALSO(S, d_step { CLEAR_V(S, 1) });
+        d_step { let_go(S, 0); st[S] = KILLING } ALSO(S, d_step { UNLOCK_L(S, 1) });
 out:
         skip;
         d_step { ok = 0; ends(S) }
@@ -605,6 +678,13 @@ out:
     ok = 0;
     goto end
 }
+
+#define OR_KILL(p, step) \
+    if \
+    :: step \
+    :: !(KID & BIT(p)) -> goto gone \
+    :: DEADLINES -> goto killing \
+    fi
 
 proctype Target(byte p)
 {
@@ -624,14 +704,16 @@ end:
     }
     fi;
     {
-        ATTEMPT(CAN_READ(Lw[0], p), READ_L(p, 0), ok);
+        ok = 1 ALSO(p, d_step { WRITE_C_TOO(p, 1) });
+        EACH(p, 0, SHARE_L);
+#if !CLAIM_BLIND
+        EACH(p, 0, FIND_VS_FREE);
+#endif
         if :: !ok -> goto out :: else fi;
-        if :: !CLAIM_BLIND -> TEST(VS_FREE(p, 0), ok) :: else fi;
-        if :: !ok -> goto out :: else -> ok = 0 fi;
-        d_step {
-            if :: !LIVE_AT_TAKE && !NO_LIVENESS -> SET(VE[0], p) :: else fi;
-            hold(p, 0)
-        };
+#if !LIVE_AT_TAKE
+        EACH(p, 0, LIVE);
+#endif
+        d_step { hold(p, 0); ok = 0 };
         d_step { SET(KID, p); CLEAR(answered, p); st[p] = INCOMING };
 incoming:
         if
@@ -640,39 +722,32 @@ incoming:
         :: d_step { (KID & BIT(p)) && (!CAREFUL || moved == p) -> committed = 1 }
         fi;
         /* complete-in: a source that offers, or none whose child lives; ... */
-        TEST(ANOTHER_HOLDS(p, 0) || IN_ALONE, ok);
-        if :: !ok -> TEST(VE_FREE(p, 0), ok) :: else fi;
-        /* ... and quiet, where QEMU is still inactive */
+        d_step { TEST(ANOTHER_HOLDS(p, 0) || IN_ALONE) }
+        ALSO(p, d_step { if :: !ok -> TEST(ANOTHER_HOLDS(p, 1)) :: else fi });
+        if
+        :: !ok -> ok = 1; EACH(p, 0, FIND_VE_FREE)
+        :: else
+        fi;
+        /* ... and quiet, unless its QEMU may be active already */
         d_step {
-            ok = ok && (IS_QUIET(0) || IN_BLIND ||
-                  (SELF_ACTIVATING && (RUN[0] & BIT(p))));
+            ok = ok && (IS_QUIET(0) || IN_BLIND || SELF_ACTIVATING);
             if :: !ok -> committed = gen :: else fi
         };
-        if :: !ok -> goto incoming :: else -> ok = 0 fi;
-        if :: !WAIT && !GEN_AFTER -> d_step { gen = 1 } :: else fi;
+        if :: !ok -> ok = IN_HALF; goto incoming :: else -> ok = 0 fi;
+        if :: !GEN_AFTER -> d_step { gen = !CLAIM_FAR } :: else fi;
         d_step {
             st[p] = CLAIMING;
             if :: !WAIT -> SET(answered, p) :: else fi
         };
-        if :: !WAIT && GEN_AFTER -> d_step { gen = 1 } :: else fi;
-claiming:
-        if
-        :: !(KID & BIT(p)) -> goto gone
-        :: DEADLINES -> goto killing
-        :: d_step { CAN_WRITE(Lr[0], Lw[0], p) -> WRITE_L(p, 0) }
-        fi;
-        if
-        :: VE_FREE(p, 0)
-        :: !(KID & BIT(p)) -> goto gone
-        :: DEADLINES -> goto killing
-        fi;
-        if
-        :: !WAIT || IS_QUIET(0)
-        :: !(KID & BIT(p)) -> goto gone
-        :: DEADLINES -> goto killing
-        fi;
-        if :: LIVE_AT_TAKE -> live(p, 0) :: else fi;
-        d_step { UNLOCK_C(p, 0) };
+        if :: GEN_AFTER -> d_step { gen = 1 } :: else fi;
+        OR_KILL(p, d_step { CAN_WRITE(Lr[0], Lw[0], p) -> WRITE_L(p, 0) })
+        ALSO(p, OR_KILL(p, d_step { CAN_WRITE(Lr[1], Lw[1], p) -> WRITE_L(p, 1) }));
+        OR_KILL(p, VE_FREE(p, 0)) ALSO(p, OR_KILL(p, VE_FREE(p, 1)));
+        OR_KILL(p, !WAIT || SELF_ACTIVATING || IS_QUIET(0));
+#if LIVE_AT_TAKE
+        d_step { LIVE(p, 0) };
+#endif
+        d_step { UNLOCK_C(p, 0) } ALSO(p, d_step { UNLOCK_C(p, 1) });
         d_step { hold(p, 0); st[p] = RUNNING; SET(answered, p) };
         if :: !(KID & BIT(p)) -> goto gone :: goto killing fi;
 killing:
@@ -681,11 +756,11 @@ killing:
 gone:
         skip;
         d_step {
-            DRAINED(p, 0, st[p] == INCOMING && ANOTHER_HOLDS(p, 0)) ->
+            DRAINED(p, 0, st[p] == INCOMING && ANYWHERE(p, 0) && !(IN_HALF && ok)) ->
             GIVE_UP(p, 0)
-        };
-        d_step { let_go(p, 0) };
-        d_step { UNLOCK_C(p, 0) };
+        } ALSO(p, d_step { CLEAR_V(p, 1) });
+        d_step { let_go(p, 0) } ALSO(p, d_step { UNLOCK_L(p, 1) });
+        d_step { UNLOCK_C(p, 0) } ALSO(p, d_step { UNLOCK_C(p, 1) });
 out:
         skip;
         d_step { ok = 0; ends(p) }
@@ -744,8 +819,6 @@ init {
 
 /* --- what must happen in the end, every process being scheduled fairly ------- */
 
-#define LOCKS (Lr[0] | Lw[0] | Cr[0] | Cw[0] | VE[0] | VS[0])
-
 #ifdef LTL
 ltl source_cancel { [] (st[S] == RECLAIMING -> <> (st[S] != RECLAIMING)) }
 ltl source_back {
@@ -754,5 +827,5 @@ ltl source_back {
 }
 ltl target_cancel { [] ((KILLED & BIT(T)) -> <> !(UP & BIT(T))) }
 ltl taken { [] ((st[T] == CLAIMING && st[S] == HANDED) -> <> (st[T] != CLAIMING)) }
-ltl freed { [] (UP == 0 -> <> (LOCKS == 0 || UP != 0)) }
+ltl freed { [] (UP == 0 -> <> (LOCKS(0) == 0 || UP != 0)) }
 #endif

@@ -200,7 +200,7 @@ static void source_killed(Three *x, gconstpointer process)
     SAID(x->t, "which is exiting");
     nobody_gets_in(x);
     end_child(child);
-    TELL(x->t, COMPLETE, DISK, "done");
+    complete(x);
     TELL(x->t, TAKE, DISK, "done");
 }
 
@@ -238,6 +238,55 @@ static void draining_in_a_hand_over(Three *x, gconstpointer process)
     TELL(x->t, WAIT, DISK, "done");
 }
 
+/* One disk is ready, another is not: all is as if nobody had asked. */
+static void completed_by_half(Three *x, gconstpointer process)
+{
+    int fd;
+
+    offer_and_claim(x);
+    told(x->t, USED, DISK, 0);
+    TELL(x->t, COMPLETE_INACTIVE, DISK, "done");
+    fd = qemu_locks(&x->f, 101, 0); /* the source goes on */
+    TELL(x->t, COMPLETE_INACTIVE, DISK, "WrongState");
+    TELL(x->t, TAKE, DISK, "WrongState");
+    TELL(x->t, RELEASE, DISK, "done");
+    TELL(x->s, TAKE, DISK, "done");
+    close(fd);
+}
+
+/* Two hosts that see one disk, and not each other's state. */
+static void no_claim_across_states(Three *x, gconstpointer process)
+{
+    Fixture elsewhere = x->f;
+    g_autofree char *state = g_build_filename(x->f.dir, "elsewhere", NULL);
+    Party *far;
+
+    elsewhere.state = state;
+    g_assert_cmpint(g_mkdir(state, 0755), ==, 0);
+    far = party_new(&elsewhere, UUID_VM, "far", FALSE);
+    TELL(x->s, OFFER, VM, "done");
+    TELL(x->s, OFFER, DISK, "done");
+    TELL(far, CLAIM, VM, "done"); /* a byte of another file */
+    claim(far, "WrongState");
+    SAID(far, "both need one lockspace");
+    TELL(x->s, TAKE, DISK, "done"); /* nothing of the attempt is left */
+    party_end(far);
+}
+
+/* Without a record nobody knows which generation the source is of. */
+static void no_completion_without_a_record(Three *x, gconstpointer process)
+{
+    g_autofree char *record =
+        g_strdup_printf("%s/holders/vm-%s", x->f.state, UUID_VM);
+
+    offer_and_claim(x);
+    g_assert_cmpint(g_unlink(record), ==, 0);
+    TELL(x->t, COMPLETE, DISK, "done");
+    TELL(x->t, COMPLETE, VM, "WrongState");
+    SAID(x->t, "the source's record is gone");
+    TELL(x->t, TAKE, DISK, "WrongState");
+}
+
 static void shared_needs_no_claim(Three *x, gconstpointer process)
 {
     TELL_MODE(x->s, ACQUIRE, OTHER_DISK, RESOURCE_SHARED, "done");
@@ -272,6 +321,9 @@ int main(int argc, char **argv)
     TWO(source_killed);
     ADD(not_complete_while_the_source_writes);
     ADD(draining_in_a_hand_over);
+    ADD(completed_by_half);
+    ADD(no_claim_across_states);
+    ADD(no_completion_without_a_record);
     ADD(shared_needs_no_claim);
     return g_test_run();
 }
