@@ -214,8 +214,9 @@ static void daemonize(void)
     if (fork() > 0)
         _exit(0);
     alarm(LONGEST_LIFE);
-    if (write(fds[1], "r", 1) != 1)
-        _exit(2);
+    signal(SIGPIPE, SIG_IGN); /* the first may have been told to end */
+    (void)!write(fds[1], "r", 1);
+    signal(SIGPIPE, SIG_DFL);
     close(fds[1]);
 }
 
