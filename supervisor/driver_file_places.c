@@ -310,7 +310,9 @@ static gboolean add_pathless(FileLease *f, GError **error)
         if (!f->driver->homes[i].directory)
             continue;
         f->live[i] = byte;
-        f->names[i] = g_strdup_printf("byte-%" G_GUINT64_FORMAT, byte);
+        f->names[i] = resource->kind == RESOURCE_VM
+                          ? g_strconcat("vm-", resource->name, NULL)
+                          : g_strdup_printf("byte-%" G_GUINT64_FORMAT, byte);
         if (!add_own_byte(f, i, byte, error))
             return FALSE;
     }

@@ -36,8 +36,11 @@ void file_write_records(FileLease *f)
     FileDriver *driver = f->driver;
     g_autofree char *vm = vm_file(driver);
 
-    if (f->lease->resource->kind == RESOURCE_VM)
-        file_record_vm(driver, NULL);
+    if (f->lease->resource->kind == RESOURCE_VM) {
+        if (!driver->homes[HOME_HOST].record.inode) /* a target's is there */
+            file_record_vm(driver, NULL);
+        return;
+    }
     for (HomeId i = 0; i < N_HOMES; i++) {
         g_autofree char *file = lease_file(f, i);
 
@@ -49,17 +52,16 @@ void file_write_records(FileLease *f)
 void file_remove_records(FileLease *f)
 {
     FileDriver *driver = f->driver;
-    g_autofree char *vm = vm_file(driver);
 
     for (HomeId i = 0; i < N_HOMES; i++) {
-        const Home *home = &driver->homes[i];
+        Home *home = &driver->homes[i];
         g_autofree char *file = lease_file(f, i);
 
         if (!home->directory || !f->names[i])
             continue;
         record_remove(home->directory, file, &home->record);
         if (f->lease->resource->kind == RESOURCE_VM)
-            record_remove(home->directory, vm, &home->record);
+            home->record = (RecordId){0};
     }
 }
 

@@ -69,6 +69,18 @@ static void complete(Three *x)
     TELL(x->t, COMPLETE, VM, "done");
 }
 
+static guint count_records(const Three *x)
+{
+    g_autofree char *holders = g_build_filename(x->f.state, "holders", NULL);
+    GDir *dir = g_dir_open(holders, 0, NULL);
+    guint n = 0;
+
+    while (g_dir_read_name(dir))
+        n++;
+    g_dir_close(dir);
+    return n;
+}
+
 /* The whole way, in the RFC's order: target first. */
 static void handed_over(Three *x, gconstpointer process)
 {
@@ -87,6 +99,9 @@ static void handed_over(Three *x, gconstpointer process)
     SAID(x->thief, "held by 'target'");
     TELL(x->t, RELEASE, DISK, "done");
     TELL(x->thief, ACQUIRE, DISK, "done");
+    TELL(x->thief, RELEASE, DISK, "done");
+    TELL(x->t, RELEASE, VM, "done");
+    g_assert_cmpuint(count_records(x), ==, 0);
 }
 
 /* Not before somebody has claimed it: a thief would be first. */
