@@ -3,8 +3,9 @@
  * DOC: who holds what, for people
  *
  * A record is a small JSON file in the state directory that names the holder
- * of a resource. It feeds messages ("held by 'web1' ...") and nothing else:
- * locks decide, records explain. Written atomically; garbage, truncation and
+ * of a resource. It feeds messages ("held by 'web1' ..."): locks decide,
+ * records explain. One number of it decides too, in a hand-over only: the
+ * generation. Written atomically; garbage, truncation and
  * stale files are expected and read as "nobody known".
  *
  *   STATE/locks                    lock bytes of VMs, of block devices and of
@@ -77,9 +78,9 @@ void record_remove(const char *state_dir, const char *file, const RecordId *id);
 gint64 record_generation(const char *state_dir, const char *file);
 
 typedef enum {
-    RECORD_SHARED = 1 << 0, /* look for shared holders too */
-    RECORD_DEAD = 1 << 1,   /* this host's dead count as exiting */
-    RECORD_SHARED_ONLY = 1 << 2,
+    RECORD_SHARED = 1 << 0,      /* look for shared holders too */
+    RECORD_DEAD = 1 << 1,        /* this host's dead count as exiting */
+    RECORD_SHARED_ONLY = 1 << 2, /* ... and for no others */
 } RecordFlags;
 
 /*

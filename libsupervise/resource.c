@@ -66,7 +66,7 @@ static char *checked_path(const char *path, GError **error)
     else if (strlen(path) >= PATH_MAX)
         reason = "the path is too long";
     if (!reason) {
-        g_autofree char *here = g_get_current_dir();
+        g_autofree char *here = *path == '/' ? NULL : g_get_current_dir();
         g_autofree char *full = *path == '/' ? g_strdup(path)
                                 : has_dots(path)
                                     ? g_build_filename(here, path, NULL)

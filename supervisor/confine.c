@@ -7,6 +7,8 @@
 #include <jansson.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,9 +19,6 @@
 
 /* More stack than we ever use. Once locked it may not be allowed to grow. */
 #define STACK_RESERVE (256 * 1024)
-
-/* See confine_close_inherited(). */
-#define GAP_MAX 64
 
 const char *confine_name(ConfineStep step)
 {
@@ -42,25 +41,32 @@ void confine_take_stdio(void)
         close(fd);
 }
 
-/*
- * Descriptors are given out lowest first, so below each of ours every number
- * was in use when we got it. We never have GAP_MAX short-lived ones at a time:
- * after a gap that wide none is ours, and all may be closed unseen. (Listing
- * /proc/self/fd would take longer than all the rest.)
- */
+/* How many descriptors may be open: the size of the kernel's table of ours. */
+static int table_size(void)
+{
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    char text[4096] = "";
+    const char *found;
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+    if (fd >= 0)
+        close(fd);
+    found = n > 0 ? strstr(text, "\nFDSize:") : NULL;
+    return found ? atoi(found + strlen("\nFDSize:"))
+                 : (int)sysconf(_SC_OPEN_MAX);
+}
+
+/* Ours are all close-on-exec, and what came with us is not. (Listing
+ * /proc/self/fd would take longer than all the rest.) */
 void confine_close_inherited(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int gap = 0, fd;
+    int size = table_size();
 
-    for (fd = 3; gap < GAP_MAX; fd++) {
-        int flags = fcntl(fd, F_GETFD);
-
-        if (flags == 0) /* open, and not close-on-exec */
+    for (int fd = 3; fd < size; fd++) {
+        if (fcntl(fd, F_GETFD) == 0)
             close(fd);
-        gap = flags < 0 ? gap + 1 : 0;
     }
-    close_range(fd, ~0U, 0);
     if (null >= 0) {
         dup2(null, STDIN_FILENO);
         dup2(null, STDOUT_FILENO);

@@ -10,7 +10,7 @@
  *
  * Order of calls:
  *
- *   open -> acquire* -> inherit -> used* -> [ child runs: acquire, used |
+ *   open -> acquire* -> used* -> inherit -> [ child runs: acquire, used |
  *           release | offer, (claimed), take | complete, take ]*
  *           [ claim instead of acquire on a migration target ]
  *        -> (child dead and reaped) -> release* -> close

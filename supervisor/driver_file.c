@@ -153,7 +153,8 @@ DriverAnswer file_hold(FileLease *f)
     return DRIVER_DONE;
 }
 
-/* Said, not left to close(): a client may hold the same description. */
+/* Said, not left to close(): a client may hold the same description. And of
+ * that no more than we have locked: another's lease may be on it. */
 static void unlock(FileLease *f)
 {
     if (f->lives)
@@ -161,10 +162,10 @@ static void unlock(FileLease *f)
     for (guint i = 0; i < f->n_places; i++) {
         const Place *place = &f->places[i];
 
-        if (place->fd < 0)
-            continue;
-        file_set_byte(f, place, place->lease, F_UNLCK, NULL);
-        file_set_byte(f, place, place->claim, F_UNLCK, NULL);
+        if (place->has_lease)
+            file_set_byte(f, place, place->lease, F_UNLCK, NULL);
+        if (place->has_claim)
+            file_set_byte(f, place, place->claim, F_UNLCK, NULL);
     }
     file_close_places(f);
 }
@@ -172,6 +173,7 @@ static void unlock(FileLease *f)
 void file_let_go(FileLease *f)
 {
     file_stop_trying(f);
+    f->used = FALSE; /* nothing that fails now is a loss */
     if (f->recorded)
         file_remove_records(f);
     unlock(f);
@@ -204,10 +206,15 @@ static gboolean try_again(gpointer data)
 {
     FileLease *f = data;
     const DriverContext *context = f->driver->context;
-    const guint id = f->lease->id;
+    const guint id = f->lease->id, source = f->step_source;
+    const FileStep step = f->step;
     g_autoptr(GError) error = NULL;
 
-    if (f->step(f, &error) == DRIVER_PENDING) {
+    f->step = NULL; /* a step that ends may free @f */
+    f->step_source = 0;
+    if (step(f, &error) == DRIVER_PENDING) {
+        f->step = step;
+        f->step_source = source;
         say_waiting(f);
         return G_SOURCE_CONTINUE;
     }
@@ -215,18 +222,18 @@ static gboolean try_again(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* A step that ends frees @f, or stops the trying. */
 DriverAnswer file_keep_trying(FileLease *f, FileStep step, GError **error)
 {
     DriverAnswer answer;
 
     file_stop_trying(f);
-    f->step = step;
     f->step_since = g_get_monotonic_time();
     f->said = 0;
     answer = step(f, error);
-    if (answer == DRIVER_PENDING)
+    if (answer == DRIVER_PENDING) {
+        f->step = step;
         f->step_source = g_timeout_add(TRY_MS, try_again, f);
+    }
     return answer;
 }
 

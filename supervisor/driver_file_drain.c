@@ -9,8 +9,7 @@
  *
  * Should:  keep the lease as long as a write may still be under way, and say
  *          where that cannot be seen.
- * Mustn't: kill for a file that was renamed or replaced: two files, no two
- *          writers.
+ * Mustn't: kill for a file that was renamed or replaced.
  */
 #include "driver_file_internal.h"
 
@@ -85,47 +84,48 @@ static gboolean is_waited_for(const FileLease *f)
     return FALSE;
 }
 
-/*
- * The child did not lock as QEMU does, so all that the kernel tells is that
- * somebody has the file open: a write under way, or anybody else who came
- * since. That is waited for, but not for ever; and where somebody waits for
- * us, so that it may well be he, no longer than a write usually takes.
- */
-static gboolean may_be_written(FileLease *f)
+/* FALSE where what stands in the way, as far as can be seen, has been waited
+ * for long enough. Where somebody waits for us it may well be he who has the
+ * file open: then that is no longer than a write usually takes. */
+static gboolean wait_on(FileLease *f, gboolean in_use)
 {
     const DriverContext *context = f->driver->context;
     gint64 waited = g_get_monotonic_time() - f->step_since;
     gint64 limit = f->driver->drain_s * G_USEC_PER_SEC;
     g_autofree char *sentence = NULL;
 
-    if (!f->alone || f->qemu_seen || file_ask_alone(f) != DRIVER_IN_USE)
-        return FALSE;
     if (waited < MIN(limit, USUAL_WRITE) ||
         (waited < limit && !is_waited_for(f)))
         return TRUE;
-    sentence = g_strdup_printf("'%s' is released although something still has "
-                               "it open: whether it writes cannot be seen",
-                               f->lease->resource->name);
+    sentence = g_strdup_printf(
+        "'%s' is released although %s: whether it is written to cannot be "
+        "seen",
+        f->lease->resource->name,
+        in_use ? "something still has it open"
+               : "its locks cannot be looked at");
     context->events->warning(context->opaque, f->lease->id, sentence);
     return FALSE;
 }
 
+/*
+ * QEMU's bytes are waited for without end. Where the child did not lock as
+ * QEMU does, all that the kernel tells is that somebody has the file open: a
+ * write under way, or anybody else who came since. That is waited for, but
+ * not for ever.
+ */
 gboolean file_drained(FileLease *f)
 {
-    guint byte;
-
     f->waiting = NULL;
-    if (!f->used || !file_is_written(f) || somebody_waits_after_us(f))
+    if (!f->used || !f->has_image || f->lost ||
+        f->lease->resource->kind != RESOURCE_DISK || somebody_waits_after_us(f))
         return TRUE;
-    byte = file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END);
-    if (!byte && (errno == EIO || errno == ESTALE))
-        return TRUE; /* there is no lease to be kept any more */
-    if (!byte && errno)
-        f->waiting = "its locks cannot be looked at";
-    else if (byte)
+    if (file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END))
         f->waiting = "writes to it may still be under way, or some QEMU has it "
                      "open (QEMU's lock byte 101 is held)";
-    else if (may_be_written(f))
+    else if (errno && wait_on(f, FALSE))
+        f->waiting = "its locks cannot be looked at";
+    else if (!errno && f->alone && !f->qemu_seen &&
+             file_ask_alone(f) != DRIVER_UNUSED && wait_on(f, TRUE))
         f->waiting = "something still has it open";
     return f->waiting == NULL;
 }
@@ -144,7 +144,7 @@ static void look_at_path(FileLease *f)
     f->changed = TRUE;
     sentence = g_strdup_printf(
         "'%s' was %s while its lease is held: the lease stays on the file "
-        "that the child has open",
+        "that it named before; which of them the child has open is not known",
         f->lease->resource->name, changed);
     context->events->warning(context->opaque, f->lease->id, sentence);
 }

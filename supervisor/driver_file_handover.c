@@ -13,7 +13,6 @@
  */
 #include "driver_file_internal.h"
 
-#include <errno.h>
 #include <fcntl.h>
 
 #include "../libsupervise/qmp.h"
@@ -107,7 +106,6 @@ static DriverAnswer take_back(FileLease *f, GError **error)
     if (!file_set_leases(f, F_WRLCK, &failure) ||
         !file_others_gone(f, FALSE, &failure))
         return pending_if_busy(failure, error);
-    file_stop_trying(f);
     if (file_was_completed(f)) {
         file_set_leases(f, F_RDLCK, NULL);
         return wrong_state(f, "take back", "the target was completed", error);
@@ -162,7 +160,6 @@ static DriverAnswer try_claim(FileLease *f, GError **error)
             return pending_if_busy(failure, error);
     } else if (claim_steps(f, &failure)) {
         f->role = ROLE_CLAIMED;
-        file_stop_trying(f);
         return DRIVER_DONE;
     }
     g_propagate_error(error, failure);
@@ -239,7 +236,6 @@ static DriverAnswer take_over(FileLease *f, GError **error)
         return pending_if_busy(failure, error);
     if (f->inactive && !is_quiet(f))
         return DRIVER_PENDING;
-    file_stop_trying(f);
     file_set_claims(f, F_UNLCK, NULL);
     return file_hold(f);
 }

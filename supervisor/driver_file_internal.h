@@ -4,6 +4,7 @@
  *
  *   driver_file.c           the driver: acquire, release, hand-over's entry
  *   driver_file_places.c    which bytes of which files a lease consists of
+ *   driver_file_passed.c    what a client has opened
  *   driver_file_lock.c      single lock calls, and sentences about them
  *   driver_file_record.c    what others are told
  *   driver_file_drain.c     who still has the image open; watching it
@@ -54,8 +55,9 @@ typedef struct {
     char *path; /* NULL: a client opened it */
     int fd;
     struct stat st;
-    guint64 lease; /* L */
-    guint64 claim; /* C */
+    guint64 lease;                 /* L */
+    guint64 claim;                 /* C */
+    gboolean has_lease, has_claim; /* what is locked, and by us */
 } Place;
 
 #define PLACES_MAX 3 /* image, block device, lockspace */
@@ -110,6 +112,9 @@ static inline gboolean file_is_written(const FileLease *f)
 }
 
 /* driver_file_places.c */
+/* open(2), tried again where somebody's F_SETLEASE refuses it. */
+int file_open_now(const char *path, int flags);
+int file_open_flags(const FileLease *f);
 /* Makes a home's directory and opens its V, once. */
 gboolean file_open_homes(FileDriver *driver, GError **error);
 /* Opens every D of @f; file_close_places() also after a failure. */
@@ -119,6 +124,10 @@ void file_close_places(FileLease *f);
  * "replaced", "unlinked", or NULL. */
 gboolean file_places_are_current(const FileLease *f);
 const char *file_image_changed(const FileLease *f);
+
+/* driver_file_passed.c */
+/* The descriptor to be used for what a client passed; -1: it is no good. */
+int file_use_passed(FileLease *f, GError **error);
 
 /* driver_file_lock.c; each ...() is a lock call, or one for every place. */
 /* Sets byte @byte of @place to @type; LEASE_BUSY and who has it where that

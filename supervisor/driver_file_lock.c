@@ -154,6 +154,7 @@ gboolean file_set_leases(FileLease *f, int type, GError **error)
     for (guint i = 0; i < f->n_places; i++) {
         if (!file_set_byte(f, &f->places[i], f->places[i].lease, type, error))
             return FALSE;
+        f->places[i].has_lease = TRUE;
     }
     f->type = type;
     return TRUE;
@@ -164,6 +165,7 @@ gboolean file_set_claims(FileLease *f, int type, GError **error)
     for (guint i = 0; i < f->n_places; i++) {
         if (!file_set_byte(f, &f->places[i], f->places[i].claim, type, error))
             return FALSE;
+        f->places[i].has_claim = type != F_UNLCK;
     }
     return TRUE;
 }

@@ -40,9 +40,16 @@ static gboolean make_lockspace(const char *directory, GError **error)
 {
     struct stat st;
 
-    if (mkdir(directory, 0700) == 0 ||
-        (errno == EEXIST && stat(directory, &st) == 0 && S_ISDIR(st.st_mode)))
+    if (mkdir(directory, 0700) == 0)
         return TRUE;
+    if (errno == EEXIST && stat(directory, &st) == 0 && S_ISDIR(st.st_mode)) {
+        if (!(st.st_mode & S_IWOTH))
+            return TRUE;
+        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot use lockspace '%s': everybody may write to it",
+                    directory);
+        return FALSE;
+    }
     if (errno == ENOENT || errno == ENOTDIR)
         g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
                     "cannot create lockspace '%s': parent directory does not "
@@ -109,7 +116,7 @@ static gboolean is_remote(int fd)
 
 /* Where somebody holds a file lease (F_SETLEASE) our open() breaks it, which
  * takes a moment; ours are held for two system calls, see file_ask_alone(). */
-static int open_now(const char *path, int flags)
+int file_open_now(const char *path, int flags)
 {
     int fd = -1;
 
@@ -164,55 +171,10 @@ static gboolean add_own_byte(FileLease *f, HomeId home, guint64 byte,
                      byte + 1, error);
 }
 
-static int open_flags(const FileLease *f)
+int file_open_flags(const FileLease *f)
 {
     return (file_is_exclusive(f) ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK |
            O_NOCTTY;
-}
-
-/* FALSE and a sentence where the descriptor that a client passed does not
- * allow the lock, or is not what the client says. */
-static gboolean check_passed(const FileLease *f, GError **error)
-{
-    const char *path = f->lease->resource->path;
-    int flags = fcntl(f->lease->fd, F_GETFL);
-    int mode = flags & O_ACCMODE;
-    struct stat st, now;
-    const char *reason = NULL;
-
-    if (fstat(f->lease->fd, &st) < 0)
-        return set_errno(error, "cannot look at '%s'", path);
-    if (flags < 0 || flags & O_PATH ||
-        (file_is_exclusive(f) && mode == O_RDONLY))
-        reason = "the descriptor passed along is not open for writing";
-    else if (!file_is_exclusive(f) && mode == O_WRONLY)
-        reason = "the descriptor passed along is not open for reading";
-    else if (stat(path, &now) == 0 &&
-             (now.st_dev != st.st_dev || now.st_ino != st.st_ino))
-        reason = "the descriptor passed along is of another file";
-    if (!reason)
-        return TRUE;
-    g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
-                "cannot acquire '%s': %s", path, reason);
-    return FALSE;
-}
-
-/*
- * A client opened the object because we may not: confinement left us no right
- * to open other people's files. A description of our own is better where it
- * can be had, since two who share one cannot exclude each other.
- */
-static int own_description(FileLease *f)
-{
-    char self[64];
-    int fd;
-
-    g_snprintf(self, sizeof self, "/proc/self/fd/%d", f->lease->fd);
-    fd = open_now(self, open_flags(f));
-    if (fd < 0)
-        return f->lease->fd;
-    close(f->lease->fd);
-    return fd;
 }
 
 /* Opens the object itself. With a lockspace it may be out of our reach. */
@@ -224,11 +186,11 @@ static gboolean add_image(FileLease *f, GError **error)
     int fd;
 
     if (f->lease->fd >= 0) {
-        if (!check_passed(f, error))
+        fd = file_use_passed(f, error);
+        if (fd < 0)
             return FALSE;
-        fd = own_description(f);
     } else {
-        fd = open_now(resource->path, open_flags(f));
+        fd = file_open_now(resource->path, file_open_flags(f));
         if (fd < 0 && f->driver->lockspace &&
             (errno == EACCES || errno == EPERM || errno == EROFS))
             return TRUE;

@@ -132,6 +132,14 @@ Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
         lease_free(lease);
         return NULL;
     }
+    if (lease_table_find(table, resource)) {
+        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot use %s '%s': the VM has a lease of that name, on "
+                    "the file that was there before",
+                    resource_kind_name(resource->kind), resource->name);
+        lease_free(lease);
+        return NULL;
+    }
     lease->d.id = ++table->last_id;
     g_ptr_array_add(table->leases, lease);
     g_ptr_array_sort(table->leases, compare);
@@ -245,7 +253,7 @@ json_t *lease_to_json(Lease *lease)
         resource_mode_name(resource->mode), "status", statuses[lease->status],
         "driver", lease->ops->name);
 
-    if (lease->since)
+    if (lease->since && lease->status != LEASE_WANTED)
         json_object_set_new(out, "since", json_integer(lease->since));
     if (lease->expires)
         json_object_set_new(out, "expires", json_integer(lease->expires));

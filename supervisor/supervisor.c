@@ -114,9 +114,10 @@ static void enter(Supervisor *s, MachineState next, const char *reason)
 /* Whoever is refused shall know that it will not be for long. */
 static void tell_exiting(Supervisor *s)
 {
-    if (!s->exiting)
-        driver_file.exiting(s->file_driver);
+    if (s->exiting)
+        return;
     s->exiting = TRUE;
+    driver_file.exiting(s->file_driver);
 }
 
 void supervisor_step(Supervisor *s, MachineEvent event, const char *reason)

@@ -127,7 +127,7 @@ lost() {
 @test "an image out of reach is leased in the lockspace alone" {
     requires_root
     open_to_everyone
-    install -d -m 777 space
+    install -d -o "$NOBODY" -m 700 space
     chmod 600 a
     chown 0 a
     mkdir -m 777 there
@@ -154,6 +154,10 @@ not exist or is not a directory" "$stderr"
 not exist or is not a directory" "$stderr"
     another a --param "lockspace=$T/x"
     matches stderr "cannot create lockspace '$T/x': it is not a directory" \
+        "$stderr"
+    install -d -m 777 open
+    another a --param "lockspace=$T/open"
+    matches stderr "cannot use lockspace '$T/open': everybody may write to it" \
         "$stderr"
     another a --param nosuch=1
     matches stderr "cannot use parameter 'nosuch=1'" "$stderr"
@@ -274,6 +278,17 @@ is read-only \(lease it readonly\)" "$stderr"
     ended "$SUP"
 }
 
+@test "one name is one lease, also where its file was replaced" {
+    fake vm --uuid "$U" --disk a --
+    cp a new
+    mv new a
+    lockctl acquire vm --disk a
+    same "the same name" 1 "$status"
+    matches stderr "the VM has a lease of that name, on the file that was \
+there before" "$stderr"
+    same "leases" 2 "$(qmp "$U" query-leases | jq length)"
+}
+
 @test "who waits for an image that is replaced gets the new one" {
     fake vm --uuid "$U" --disk a --
     spawn waiter "$SUPERVISOR" --name waiter --uuid "$(uuid 2)" --disk a \
@@ -327,6 +342,49 @@ more \(stale handle\)" "$stderr"
 
 @test "a held lock that somebody else has is a lost lease" {
     lost EAGAIN "somebody else has it"
+}
+
+@test "a release on broken storage is no loss of the VM" {
+    requires strace
+    requires_root
+    fake vm --uuid "$U" --disk a --disk b --
+    # every lock call on b fails from now on; a query would find it lost
+    spawn tracer strace -qq -o "$T/strace" -p "$SUP" -P "$T/b" \
+        -e trace=fcntl -e inject=fcntl:error=EIO
+    wait_until traced "$SUP"
+    qmp "$U" lease-release "{\"disk\": \"$T/b\", \"force\": true}"
+    same "leases" 2 "$(qmp "$U" query-leases | jq length)"
+    vm_state "$U" RUNNING
+    lives "$CHILD"
+    refute grep -q lost vm.err
+}
+
+traced() {
+    refute grep -q '^TracerPid:.0$' "/proc/$1/status"
+}
+
+@test "a descriptor that two supervisors get is refused by the second only" {
+    requires_root
+    chown "$NOBODY" a
+    chmod 600 a
+    fake one --uuid "$U" --
+    fake two --uuid "$(uuid 2)" --
+    python "$T" "$U" "$(uuid 2)" "$TAKER" <<'PY'
+import os, subprocess, sys
+from qmp import QMP, Error
+top, one, two, taker = sys.argv[1:]
+path = top + '/a'
+fd = os.open(path, os.O_RDWR)
+first, second = (QMP(f'{top}/run/{uuid}.sock') for uuid in (one, two))
+first.command('lease-acquire', {'disk': path}, [fd])
+try:
+    second.command('lease-acquire', {'disk': path}, [fd])
+    sys.exit('granted twice')
+except Error as error:
+    print(error.args[0]['desc'])
+if subprocess.run([taker, '--try', path]).returncode != 1:
+    sys.exit('the lease byte is free')
+PY
 }
 
 # --- records ----------------------------------------------------------------
