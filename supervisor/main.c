@@ -6,7 +6,7 @@
  *  2. start.c looks at everything that can be wrong, and makes directories.
  *  3. The VM's own lease, then the control socket, then all other leases in
  *     one order for everybody: all of them, or none and the end (123).
- *  4. The child is forked and parked; we are confined; the child goes on.
+ *  4. The child is forked, parked, and let go on; we are confined meanwhile.
  *  5. Its pid is reported once exec has worked.
  *  6. Whatever ends it: the child's whole tree is dead and reaped, then the
  *     leases are let go, then the status is reported.
