@@ -38,8 +38,10 @@ typedef enum {
 } ResourceMode;
 
 /* QEMU locks bytes of this range in its images; no lease may lie there. */
-#define RESOURCE_QEMU_FIRST 100
-#define RESOURCE_QEMU_END   300
+#define RESOURCE_QEMU_FIRST  100
+#define RESOURCE_QEMU_WRITE  101 /* to 199: does more to it than read */
+#define RESOURCE_QEMU_FORBID 200 /* to 299: does not let others do it */
+#define RESOURCE_QEMU_END    300
 /* What lies behind it is the claim bytes': docs/file-protocol.md. */
 #define RESOURCE_OFFSET_MAX ((G_GUINT64_CONSTANT(1) << 62) - 1)
 

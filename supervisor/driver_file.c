@@ -42,8 +42,7 @@
 #define DRAIN_SECONDS 5
 #define SECONDS_MAX   3600
 
-/* --- the driver -------------------------------------------------------------
- */
+/* --- the driver ----------------------------------------------------------- */
 
 static gboolean to_seconds(const char *value, guint64 *seconds)
 {
@@ -132,8 +131,7 @@ static guint file_inherit(gpointer data, int *fds, guint max)
     return n;
 }
 
-/* --- a lease ----------------------------------------------------------------
- */
+/* --- a lease -------------------------------------------------------------- */
 
 FileLease *file_lease_new(FileDriver *driver, DriverLease *lease)
 {
@@ -237,8 +235,7 @@ DriverAnswer file_keep_trying(FileLease *f, FileStep step, GError **error)
     return answer;
 }
 
-/* --- acquire ----------------------------------------------------------------
- */
+/* --- acquire -------------------------------------------------------------- */
 
 static gboolean nobody_lives(FileLease *f, GError **error)
 {
@@ -297,8 +294,7 @@ static DriverAnswer file_acquire(gpointer data, DriverLease *lease,
     return DRIVER_FAILED;
 }
 
-/* --- release ----------------------------------------------------------------
- */
+/* --- release -------------------------------------------------------------- */
 
 static DriverAnswer drain(FileLease *f, GError **error)
 {

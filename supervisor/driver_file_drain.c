@@ -28,12 +28,7 @@
 /* How long a write usually takes at most, in microseconds. */
 #define USUAL_WRITE (G_USEC_PER_SEC / 2)
 
-/* QEMU's bytes for what it does to an image beyond reading it. */
-#define QEMU_WRITES   101
-#define QEMU_DOES_END 199
-
-/* --- drain ------------------------------------------------------------------
- */
+/* --- drain ---------------------------------------------------------------- */
 
 /* The file must be a regular one and ours; otherwise the kernel does not say.
  * (Whoever opens it in between is let through by the next line; the signal
@@ -119,7 +114,7 @@ gboolean file_drained(FileLease *f)
     if (!f->used || !f->has_image || f->lost ||
         f->lease->resource->kind != RESOURCE_DISK || somebody_waits_after_us(f))
         return TRUE;
-    if (file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END))
+    if (file_writing_byte(f))
         f->waiting = "writes to it may still be under way, or some QEMU has it "
                      "open (QEMU's lock byte 101 is held)";
     else if (errno && wait_on(f, FALSE))
@@ -130,8 +125,7 @@ gboolean file_drained(FileLease *f)
     return f->waiting == NULL;
 }
 
-/* --- while it is held -------------------------------------------------------
- */
+/* --- while it is held ----------------------------------------------------- */
 
 static void look_at_path(FileLease *f)
 {
@@ -153,7 +147,7 @@ static void look_at_qemu(FileLease *f)
 {
     if (f->qemu_seen || !f->used || !file_is_written(f))
         return;
-    f->qemu_seen = file_qemu_byte(f, QEMU_WRITES, QEMU_DOES_END) != 0;
+    f->qemu_seen = file_writing_byte(f) != 0;
     if (!f->qemu_seen)
         file_is_lost(f, errno);
 }
@@ -243,8 +237,7 @@ void file_used(gpointer data, DriverLease *lease)
             g_timeout_add_seconds(driver->check_s, check_again, driver);
 }
 
-/* --- what can be told
- * --------------------------------------------------------- */
+/* --- what can be told ----------------------------------------------------- */
 
 DriverUse file_use(gpointer driver, const DriverLease *lease)
 {

@@ -48,8 +48,7 @@ static DriverAnswer pending_if_busy(GError *failure, GError **error)
 /* Nobody has QEMU's bytes for writing; an inactive QEMU of ours has none. */
 static gboolean is_quiet(const FileLease *f)
 {
-    return !file_is_written(f) ||
-           (!file_qemu_byte(f, RESOURCE_QEMU_FIRST + 1, 199) && !errno);
+    return !file_is_written(f) || (!file_writing_byte(f) && !errno);
 }
 
 /* The generation that is told of the VM; 0: none. */
@@ -71,8 +70,7 @@ gboolean file_was_completed(const FileLease *f)
     return told_generation(f->driver) > f->driver->me.generation;
 }
 
-/* --- source -----------------------------------------------------------------
- */
+/* --- source --------------------------------------------------------------- */
 
 DriverAnswer file_offer(gpointer driver, DriverLease *lease, GError **error)
 {
@@ -114,8 +112,7 @@ static DriverAnswer take_back(FileLease *f, GError **error)
     return DRIVER_DONE;
 }
 
-/* --- target -----------------------------------------------------------------
- */
+/* --- target --------------------------------------------------------------- */
 
 /* The VM's own lease, which is claimed first. */
 static const FileLease *find_vm(const FileDriver *driver)

@@ -146,6 +146,8 @@ gboolean file_another_claims(const FileLease *f);
 /* The first of QEMU's bytes FIRST to LAST that somebody has locked, 0: none.
  * A failed call answers 0 and sets errno. */
 guint file_qemu_byte(const FileLease *f, guint first, guint last);
+/* The same of those of who writes. */
+guint file_writing_byte(const FileLease *f);
 /* LEASE_BUSY where QEMU's bytes forbid a fresh lease of this mode. */
 gboolean file_taker_looks(FileLease *f, GError **error);
 /* TRUE where @err, of a lock call, means that a held lock is gone: the child

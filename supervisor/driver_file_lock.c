@@ -258,6 +258,11 @@ static gboolean held_by_qemu(FileLease *f, guint byte, GError **error)
     return busy(f, why, error);
 }
 
+guint file_writing_byte(const FileLease *f)
+{
+    return file_qemu_byte(f, RESOURCE_QEMU_WRITE, RESOURCE_QEMU_FORBID - 1);
+}
+
 /* QEMU read-locks 100 + N for what it does and 200 + N for what it does not
  * let others do; N is 0 for reading, 1 for writing, 3 for resizing. */
 gboolean file_taker_looks(FileLease *f, GError **error)
@@ -269,10 +274,12 @@ gboolean file_taker_looks(FileLease *f, GError **error)
         return TRUE;
     errno = 0;
     if (mode != RESOURCE_SHARED)
-        byte = file_qemu_byte(f, RESOURCE_QEMU_FIRST + 1, 199);
+        byte = file_writing_byte(f);
     if (!byte && !errno)
-        byte = file_qemu_byte(
-            f, 200, mode == RESOURCE_READONLY ? 200 : RESOURCE_QEMU_END - 1);
+        byte =
+            file_qemu_byte(f, RESOURCE_QEMU_FORBID,
+                           mode == RESOURCE_READONLY ? RESOURCE_QEMU_FORBID
+                                                     : RESOURCE_QEMU_END - 1);
     if (!byte && errno)
         return failed(f, f->places[0].fd, errno, error);
     return !byte || held_by_qemu(f, byte, error);
