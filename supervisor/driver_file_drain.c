@@ -110,16 +110,23 @@ static gboolean wait_on(FileLease *f, gboolean in_use)
  */
 gboolean file_drained(FileLease *f)
 {
+    gboolean written;
+    int err;
+
     f->waiting = NULL;
-    if (!f->used || !f->has_image || f->lost ||
+    if (!f->used || !f->has_image ||
         f->lease->resource->kind != RESOURCE_DISK || somebody_waits_after_us(f))
         return TRUE;
-    if (file_writing_byte(f))
+    written = file_writing_byte(f) != 0;
+    err = errno;
+    if (!written && err && f->lost)
+        return TRUE; /* there is no lease to be kept any more */
+    if (written)
         f->waiting = "writes to it may still be under way, or some QEMU has it "
                      "open (QEMU's lock byte 101 is held)";
-    else if (errno && wait_on(f, FALSE))
+    else if (err && wait_on(f, FALSE))
         f->waiting = "its locks cannot be looked at";
-    else if (!errno && f->alone && !f->qemu_seen &&
+    else if (!err && f->alone && !f->qemu_seen &&
              file_ask_alone(f) != DRIVER_UNUSED && wait_on(f, TRUE))
         f->waiting = "something still has it open";
     return f->waiting == NULL;

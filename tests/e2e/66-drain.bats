@@ -133,6 +133,17 @@ byte_101="lock byte 101"
     drained 143
 }
 
+@test "a write in flight keeps a lease that was lost, as far as it is there" {
+    requires strace
+    like_qemu --param check=1
+    spawn tracer strace -qq -o "$T/strace" -p "$SUP" -P "$SLOW" -e trace=fcntl \
+        -e inject=fcntl:error=EIO:when=1
+    waiters
+    wait_until has_line web1.err "its lock is gone"
+    draining "$byte_101"
+    drained 124
+}
+
 @test "a write in flight keeps out who knows of the lease byte only" {
     like_qemu
     plain_waiter

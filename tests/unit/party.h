@@ -14,7 +14,9 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -311,10 +313,14 @@ static inline void party_end(Party *party)
 
 static inline void end_child(pid_t pid)
 {
+    /* a child of the party's process need not be ours to be waited for */
+    struct pollfd end = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+
+    g_assert_cmpint(end.fd, >=, 0);
     kill(pid, SIGKILL);
-    /* a child of the party's process is not ours: gone when no more there */
-    while (waitpid(pid, NULL, 0) < 0 && kill(pid, 0) == 0)
-        g_usleep(1000);
+    g_assert_cmpint(poll(&end, 1, 10000), ==, 1);
+    close(end.fd);
+    waitpid(pid, NULL, WNOHANG);
 }
 
 static inline void fixture_make(Fixture *f)

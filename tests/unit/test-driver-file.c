@@ -232,25 +232,6 @@ static void the_last_one_waits(Two *t, gconstpointer process)
     TELL(t->b, WAIT, DISK, "done");
 }
 
-/* Two who share one description: what one is refused is the other's still. */
-static void a_refusal_unlocks_nothing(Two *t, gconstpointer process)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_len = 1};
-    DriverLease *lease = &t->b->leases[DISK];
-    int fd = open(t->f.disk, O_RDWR | O_CLOEXEC);
-    int other = open(t->f.disk, O_RDWR | O_CLOEXEC);
-    g_autoptr(GError) error = NULL;
-
-    g_assert_cmpint(fcntl(fd, F_OFD_SETLK, &lock), ==, 0);
-    lease->resource = resource_new_disk(t->f.disk, RESOURCE_EXCLUSIVE, NULL);
-    lease->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    g_assert_cmpint(driver_file.acquire(t->b->driver, lease, &error), ==,
-                    DRIVER_FAILED);
-    g_assert_cmpint(fcntl(other, F_OFD_SETLK, &lock), <, 0);
-    close(fd);
-    close(other);
-}
-
 /* No QEMU: the kernel tells whether anybody has it open. */
 static void drains_by_write_lease(Two *t, gconstpointer process)
 {
@@ -369,7 +350,6 @@ int main(int argc, char **argv)
     ADD(nothing_to_drain);
     ADD(drains_by_write_lease);
     ADD(the_last_one_waits);
-    ADD(a_refusal_unlocks_nothing);
     g_test_add_func("/file/lockspace", lockspace);
     g_test_add_func("/file/params", bad_params);
     return g_test_run();
