@@ -171,6 +171,31 @@ static char *lease_name(const char *lockspace, const char *key)
     return g_string_free(name, FALSE);
 }
 
+Resource *resource_new_lease(const char *lockspace, const char *key,
+                             ResourceMode mode, GError **error)
+{
+    Resource *resource;
+
+    if (!*lockspace || !*key || !g_utf8_validate(lockspace, -1, NULL) ||
+        !g_utf8_validate(key, -1, NULL)) {
+        g_autofree char *space = g_utf8_make_valid(lockspace, -1);
+        g_autofree char *shown = g_utf8_make_valid(key, -1);
+
+        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot use lease '%s:%s': lockspace and key must be "
+                    "UTF-8 and not empty",
+                    space, shown);
+        return NULL;
+    }
+    resource = g_new0(Resource, 1);
+    resource->kind = RESOURCE_LEASE;
+    resource->mode = mode;
+    resource->name = lease_name(lockspace, key);
+    resource->lockspace = g_strdup(lockspace);
+    resource->key = g_strdup(key);
+    return resource;
+}
+
 static gboolean parse_offset(const char *text, guint64 *offset)
 {
     return g_ascii_string_to_unsigned(text, 10, 0, RESOURCE_OFFSET_MAX, offset,

@@ -63,6 +63,9 @@ Resource *resource_parse_lease(const char *text, GError **error);
 /* A disk by its plain path, no grammar. */
 Resource *resource_new_disk(const char *path, ResourceMode mode,
                             GError **error);
+/* A lease without a path. */
+Resource *resource_new_lease(const char *lockspace, const char *key,
+                             ResourceMode mode, GError **error);
 /* The VM's own lease. */
 Resource *resource_new_vm(const char *uuid);
 Resource *resource_copy(const Resource *resource);

@@ -2,7 +2,8 @@
 /*
  * DOC: virt-lock-supervisor, in the order it happens
  *
- *  1. Options; signals are blocked and read from a file from here on.
+ *  1. Options; with -A the disks are looked for in the command. Signals are
+ *     blocked and read from a file from here on.
  *  2. start.c looks at everything that can be wrong, and makes directories.
  *  3. The VM's own lease, then the control socket, then all other leases in
  *     one order for everybody: all of them, or none and the end (123).
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 
 #include "confine.h"
+#include "disks.h"
 #include "options.h"
 #include "report.h"
 #include "signals.h"
@@ -51,6 +53,8 @@ int main(int argc, char **argv)
         fputs(options->text, stdout);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_OWN_ERROR;
     }
+    if (options->disks_from_command)
+        disks_find(options);
     signals = signals_new(&error);
     if (!signals) {
         report_print(options->name, error->message);

@@ -81,6 +81,9 @@ static GOptionGroup *make_group(Raw *raw)
     const GOptionEntry entries[] = {
         {"disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &raw->disks,
          "Lease a disk; a comma in PATH is doubled", "PATH[,readonly|,shared]"},
+        {"disks-from-command", 'A', 0, G_OPTION_ARG_NONE,
+         &o->disks_from_command,
+         "Lease the disks that the QEMU command line names", NULL},
         {"lease", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &raw->leases,
          "Lease any resource; \\: escapes", "LOCKSPACE:KEY[:PATH[:OFFSET]]"},
         {"driver", 0, 0, G_OPTION_ARG_FILENAME, &o->driver,
@@ -93,6 +96,8 @@ static GOptionGroup *make_group(Raw *raw)
          "The VM's uuid (default: a new one)", "UUID"},
         {"id", 0, 0, G_OPTION_ARG_FILENAME, &o->id,
          "The manager's id of the VM", "ID"},
+        {"incoming", 0, 0, G_OPTION_ARG_NONE, &o->incoming,
+         "The command waits for the state of a VM that ran elsewhere", NULL},
         {"wait", 0, G_OPTION_FLAG_OPTIONAL_ARG | G_OPTION_FLAG_FILENAME,
          G_OPTION_ARG_CALLBACK, on_wait, "Wait for leases that others hold",
          "SECONDS"},
@@ -144,10 +149,10 @@ static GOptionContext *make_context(Raw *raw)
     return context;
 }
 
-static gboolean check_name(Options *o, const Raw *raw, GError **error)
+gboolean options_set_name(Options *o, const char *name, GError **error)
 {
-    o->name =
-        raw->name ? g_strdup(raw->name) : g_path_get_basename(o->command[0]);
+    g_free(o->name);
+    o->name = g_strdup(name);
     if (!*o->name || strlen(o->name) > MAX_NAME)
         return refuse(error, "name", o->name,
                       "it is empty or longer than 255 bytes");
@@ -158,6 +163,26 @@ static gboolean check_name(Options *o, const Raw *raw, GError **error)
             return refuse(error, "name", o->name, "it has a control character");
     }
     return TRUE;
+}
+
+gboolean options_set_uuid(Options *o, const char *uuid, GError **error)
+{
+    g_free(o->uuid);
+    o->uuid = places_uuid(uuid, error);
+    return o->uuid != NULL;
+}
+
+/* Who the VM is, as far as nothing else says so. */
+static gboolean check_identity(Options *o, const Raw *raw, GError **error)
+{
+    g_autofree char *name = g_path_get_basename(o->command[0]);
+
+    o->name_given = raw->name != NULL;
+    o->uuid_given = raw->uuid != NULL;
+    if (!o->uuid_given)
+        o->uuid = g_uuid_string_random();
+    return (!o->uuid_given || options_set_uuid(o, raw->uuid, error)) &&
+           options_set_name(o, o->name_given ? raw->name : name, error);
 }
 
 static gboolean check_level(Options *o, const char *text, GError **error)
@@ -211,9 +236,7 @@ static gboolean check(Options *o, const Raw *raw, GError **error)
     if (o->pid_fd >= 0 && o->pid_fd == o->json_status_fd)
         return refuse(error, "descriptor", raw->pid_fd,
                       "--pid-fd and --json-status-fd name the same");
-    o->uuid =
-        raw->uuid ? places_uuid(raw->uuid, error) : g_uuid_string_random();
-    if (!o->uuid || !check_name(o, raw, error) || !check_params(o, error))
+    if (!check_identity(o, raw, error) || !check_params(o, error))
         return FALSE;
     if (o->id && !g_utf8_validate(o->id, -1, NULL))
         return refuse(error, "--id", o->id, "it is not UTF-8");
@@ -267,6 +290,14 @@ static gboolean parse(Raw *raw, char **argv, GError **error)
     return check(o, raw, error);
 }
 
+static void note_free(gpointer data)
+{
+    OptionsNote *note = data;
+
+    g_free(note->sentence);
+    g_free(note);
+}
+
 Options *options_parse(char **argv, GError **error)
 {
     g_autoptr(Options) options = g_new0(Options, 1);
@@ -279,6 +310,7 @@ Options *options_parse(char **argv, GError **error)
     options->log_level = REPORT_WARNING;
     options->resources =
         g_ptr_array_new_with_free_func((GDestroyNotify)resource_free);
+    options->notes = g_ptr_array_new_with_free_func(note_free);
     done = parse(&raw, argv, error);
     g_strfreev(raw.disks);
     g_strfreev(raw.leases);
@@ -303,6 +335,8 @@ void options_free(Options *o)
     g_free(o->driver);
     g_strfreev(o->params);
     g_ptr_array_unref(o->resources);
+    g_ptr_array_unref(o->notes);
+    g_clear_error(&o->failure);
     g_free(o->run_dir);
     g_free(o->state_dir);
     g_free(o->pid_file);

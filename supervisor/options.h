@@ -4,7 +4,8 @@
  *
  * Turns argv into a struct. Looks at no file and no descriptor; what can
  * only be known by looking (is it there, is it ours) is checked by the room
- * that uses it. The command is everything after the first "--".
+ * that uses it. The command is everything after the first "--"; what it says
+ * of disks is read by disks.c, which adds to the struct what is not given.
  */
 #ifndef SUPERVISOR_OPTIONS_H
 #define SUPERVISOR_OPTIONS_H
@@ -19,12 +20,21 @@ typedef enum {
     OPTIONS_VERSION, /* print ->text */
 } OptionsWhat;
 
+/* What is to be said once there is a log. */
+typedef struct {
+    ReportLevel level;
+    char *sentence;
+} OptionsNote;
+
 typedef struct {
     OptionsWhat what;
     char *text;
     char *name;
     char *uuid; /* canonical */
-    char *id;   /* NULL: none */
+    gboolean name_given, uuid_given;
+    gboolean disks_from_command;
+    gboolean incoming; /* the command waits for a VM's state */
+    char *id;          /* NULL: none */
     char *driver;
     char **params;        /* "KEY=VALUE", NULL-terminated */
     GPtrArray *resources; /* of Resource; the VM's own is not among them */
@@ -41,12 +51,17 @@ typedef struct {
     char *control_group; /* NULL: none */
     gboolean control_group_rw;
     ReportLevel log_level;
-    char **command; /* NULL-terminated */
+    GPtrArray *notes; /* of OptionsNote */
+    GError *failure;  /* why disks.c could not do its part; NULL: it could */
+    char **command;   /* NULL-terminated */
 } Options;
 
 /* Returns newly allocated options; NULL and BAD_ARGUMENT with a sentence.
  * @argv[0] is the program. */
 Options *options_parse(char **argv, GError **error);
+/* Who the VM is; refused, with a sentence, where that cannot be a name. */
+gboolean options_set_name(Options *options, const char *name, GError **error);
+gboolean options_set_uuid(Options *options, const char *uuid, GError **error);
 void options_free(Options *options);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Options, options_free)
 

@@ -213,6 +213,23 @@ static gboolean open_report(Supervisor *s, GError **error)
     return s->report != NULL;
 }
 
+/* What was found before there was a log. */
+static gboolean say_notes(Supervisor *s, GError **error)
+{
+    const GPtrArray *notes = s->options->notes;
+
+    if (s->options->failure) {
+        g_propagate_error(error, g_error_copy(s->options->failure));
+        return FALSE;
+    }
+    for (guint i = 0; i < notes->len; i++) {
+        const OptionsNote *note = notes->pdata[i];
+
+        report_log(s->report, note->level, "%s", note->sentence);
+    }
+    return TRUE;
+}
+
 gboolean start_prepare(Supervisor *s, GError **error)
 {
     const Options *o = s->options;
@@ -224,7 +241,8 @@ gboolean start_prepare(Supervisor *s, GError **error)
     s->leases = lease_table_new(&supervisor_lease_events, s);
     if (!claim_fd(&s->pid_fd, "--pid-fd", error) ||
         !claim_fd(&s->json_status_fd, "--json-status-fd", error) ||
-        !check_pid_file(s, error) || !open_report(s, error))
+        !check_pid_file(s, error) || !open_report(s, error) ||
+        !say_notes(s, error))
         return FALSE;
     if (o->user || o->group) {
         s->credentials = credentials_new(o->user, o->group, error);

@@ -42,6 +42,8 @@ json_t *supervisor_status(const Supervisor *s)
     }
     json_object_set_new(out, "confined", confined);
     json_object_set_new(out, "guarantee", lease_table_guarantees(s->leases));
+    if (s->options->incoming)
+        json_object_set_new(out, "incoming", json_true());
     if (s->options->id)
         json_object_set_new(out, "id", json_string(s->options->id));
     if (child_pid(s->child) && child_is_started(s->child))

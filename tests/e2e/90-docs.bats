@@ -39,13 +39,13 @@ page() {
 
 # Options in --help on standard input, in one form: "--wait=SECONDS"
 help_options() {
-    grep -oE '^ +(-h, )?--[^ ]+' | sed 's/^ *//; s/^-h, //' | sort
+    grep -oE '^ +(-[A-Za-z], )?--[^ ]+' | sed 's/^ *//; s/^-., //' | sort
 }
 
 # Options of a page in the same form
 page_options() {
-    items_of "$(page "$1")" OPTIONS | grep -oE '^(-h, )?--[^ ]+' |
-        sed 's/^-h, //; s/\[=\(.*\)\]$/=\1/' | sort
+    items_of "$(page "$1")" OPTIONS | grep -oE '^(-[A-Za-z], )?--[^ ]+' |
+        sed 's/^-., //; s/\[=\(.*\)\]$/=\1/' | sort
 }
 
 # verbatim PAGE: its examples, a blank line between two of them
