@@ -15,7 +15,6 @@
 #include "../libsupervise/qmp.h"
 #include "cgroup.h"
 #include "proc.h"
-#include "tree.h"
 #include "watch.h"
 
 /* What a child that could not run the command says before it ends. */
@@ -129,15 +128,12 @@ gboolean child_park(Child *child, const ChildSpec *spec, GError **error)
     pid_t parent = getpid();
     int pair[2];
 
+    g_array_set_size(child->foreign, 0);
+    if (!proc_own_children(child->children, child->foreign))
+        return set_errno(error, "cannot read '%s'", "our children");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return set_errno(error, "cannot make '%s'", "barrier");
     child->cgroup = cgroup_new();
-    g_array_set_size(child->foreign, 0);
-    if (!proc_own_children(child->children, child->foreign)) {
-        close(pair[0]);
-        close(pair[1]);
-        return set_errno(error, "cannot read '%s'", "our children");
-    }
     child->pid = fork();
     if (child->pid == 0) {
         close(pair[0]);
@@ -388,6 +384,11 @@ char *child_describe(const Child *child)
     return g_strdup_printf("process %d is in state %c%s%s%s", child->pid,
                            stat.state, wchan ? " (" : "", wchan ? wchan : "",
                            wchan ? ")" : "");
+}
+
+gboolean child_walk(const Child *child, TreeVisit visit, gpointer data)
+{
+    return tree_walk(child->children, child->foreign, visit, data);
 }
 
 pid_t child_find_open(const Child *child, gboolean block, dev_t device,

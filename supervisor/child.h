@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include "signals.h"
+#include "tree.h"
 
 #define CHILD_INHERIT_MAX 4
 
@@ -95,6 +96,9 @@ gboolean child_is_started(const Child *child);
 
 /* "process 4711 is in state D (fuse_direct_IO)", newly allocated. */
 char *child_describe(const Child *child);
+/* Calls @visit for each process of the tree, see tree.h. FALSE where some
+ * could not be seen. */
+gboolean child_walk(const Child *child, TreeVisit visit, gpointer data);
 /* A process of the tree that has the file open (see proc.h), or 0. @sure is
  * set to FALSE where one of them did not let us look. */
 pid_t child_find_open(const Child *child, gboolean block, dev_t device,

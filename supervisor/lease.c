@@ -182,6 +182,20 @@ Lease *lease_table_find(LeaseTable *table, const Resource *resource)
     return NULL;
 }
 
+const Resource *lease_table_covering(LeaseTable *table, gboolean block,
+                                     dev_t device, ino_t inode)
+{
+    for (guint i = 0; i < table->leases->len; i++) {
+        const Lease *lease = lease_at(table, i);
+
+        if (lease->d.identified && lease->status != LEASE_WANTED &&
+            lease->d.block == block && lease->d.device == device &&
+            lease->d.inode == inode)
+            return lease->resource;
+    }
+    return NULL;
+}
+
 const GError *lease_table_error(LeaseTable *table)
 {
     return table->error;

@@ -99,6 +99,9 @@ void lease_mark_lost(Lease *lease);
 
 /* The lease on what @resource names (its mode does not matter), or NULL. */
 Lease *lease_table_find(LeaseTable *table, const Resource *resource);
+/* What of the leases is for that file or (with @block) device; NULL: none. */
+const Resource *lease_table_covering(LeaseTable *table, gboolean block,
+                                     dev_t device, ino_t inode);
 /* Why the last lease_table_acquire() did not get all; NULL where it did. */
 const GError *lease_table_error(LeaseTable *table);
 /* How many leases are not the VM's own. */

@@ -19,7 +19,11 @@
 #include "../libsupervise/qmp.h"
 #include "confine.h"
 #include "supervisor_internal.h"
+#include "unleased.h"
 #include "verbs.h"
+
+/* A VMM has opened its images by then. */
+#define LOOK_SECONDS 2
 
 /* Makes descriptor @fd ours alone: the child must not get it, but may well
  * get standard output. */
@@ -318,4 +322,27 @@ gboolean start_child(Supervisor *s, GError **error)
     s->confined = confine_apply();
     say_confinement(s);
     return TRUE;
+}
+
+static gboolean look(gpointer data)
+{
+    Supervisor *s = data;
+    gboolean sure;
+    g_autoptr(GPtrArray) sentences = unleased_find(s->child, s->leases, &sure);
+
+    s->look = 0;
+    for (guint i = 0; i < sentences->len; i++)
+        report_log(s->report, REPORT_WARNING, "%s",
+                   (char *)sentences->pdata[i]);
+    if (!sure)
+        report_log(s->report, REPORT_INFO,
+                   "cannot see all that the child has open; 'virt-lockctl "
+                   "leases %s' of a root user can",
+                   s->options->uuid);
+    return G_SOURCE_REMOVE;
+}
+
+void start_look(Supervisor *s)
+{
+    s->look = g_timeout_add_seconds(LOOK_SECONDS, look, s);
 }

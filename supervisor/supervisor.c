@@ -214,6 +214,7 @@ static void on_started(gpointer opaque)
     Supervisor *s = opaque;
 
     report_child(s->report, child_pid(s->child));
+    start_look(s);
 }
 
 static void on_failed(gpointer opaque, ChildStage stage, int err)
@@ -354,6 +355,8 @@ static void run(Supervisor *s)
         g_main_context_iteration(NULL, TRUE);
     if (s->deadline)
         g_source_remove(s->deadline);
+    if (s->look)
+        g_source_remove(s->look);
     g_source_remove(s->signal_source);
 }
 

@@ -44,6 +44,7 @@ struct Supervisor {
     gboolean finished;
     gboolean exiting; /* the records say so */
     guint signal_source;
+    guint look;     /* source id: what has the child open without a lease? */
     guint confined; /* mask of 1 << ConfineStep */
     mode_t old_umask;
     gboolean job_control; /* there is a controlling terminal */
@@ -74,6 +75,9 @@ gboolean start_prepare(Supervisor *supervisor, GError **error);
 gboolean start_listen(Supervisor *supervisor, GError **error);
 /* Parks the child, confines us, lets the child go on. */
 gboolean start_child(Supervisor *supervisor, GError **error);
+/* The child runs: looks, a little later and once, for disks that it has open
+ * without a lease. */
+void start_look(Supervisor *supervisor);
 
 /* end.c */
 /* Fixes the exit status: one of our own. */

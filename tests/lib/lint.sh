@@ -45,13 +45,14 @@ law() {
         done
     done
 }
-lib="qmp.h places.h record.h resource.h"
+lib="opened.h qmp.h places.h record.h resource.h"
 law "$(ls libsupervise/*.[ch])" "$lib client.h"
 law "$(ls helpers/*.[ch])" "$lib client.h virt-lockctl.h"
 law "supervisor/machine.c supervisor/machine.h" ""
 law "supervisor/proc.c supervisor/proc.h supervisor/cgroup.c supervisor/confine.h" ""
 law "supervisor/options.c supervisor/options.h" "$lib report.h"
 law "supervisor/disks.c supervisor/disks.h" "$lib options.h report.h"
+law "$(ls supervisor/unleased.[ch])" "$lib child.h lease.h"
 law "supervisor/driver.h" "record.h resource.h"
 law "$(ls supervisor/driver_*.[ch])" "$lib driver.h driver_file_internal.h"
 law "$(ls supervisor/lease*.[ch])" "$lib driver.h"
