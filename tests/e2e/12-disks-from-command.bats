@@ -13,8 +13,12 @@ setup() {
     U=$(uuid 1)
     mkdir programs
     cp "$PROGRAMS/virt-lock-supervisor" programs
-    SUPERVISOR=$T/programs/virt-lock-supervisor
+    use_supervisor "$T/programs/virt-lock-supervisor"
     make_disk a b
+}
+
+use_supervisor() {
+    SUPERVISOR=$1
 }
 
 # finder SCRIPT: what virt-lock-disks is
@@ -84,7 +88,7 @@ $T/b exclusive" "$(leases "$U")"
     mv programs/virt-lock-supervisor sbin
     printf '#!/bin/sh\necho %s\n' "'$(disk a exclusive)'" >bin/virt-lock-disks
     chmod +x bin/virt-lock-disks
-    SUPERVISOR=$T/sbin/virt-lock-supervisor
+    use_supervisor "$T/sbin/virt-lock-supervisor"
     start_supervisor vm --uuid "$U" -A -- sleep 1000
     same "leases" "$T/a exclusive" "$(leases "$U")"
 }
@@ -169,8 +173,8 @@ refused() {
 }
 
 @test "descriptors that the command inherits are open in it, too" {
-    finder "readlink /proc/self/fd/9 >'$T/link'"
+    finder "readlink /proc/self/fd/9 >'$T/name'"
     run_supervisor -A -- true 9<a
     same "exit status" 0 "$status"
-    same "descriptor 9" "$T/a" "$(<link)"
+    same "descriptor 9" "$T/a" "$(<name)"
 }
