@@ -44,6 +44,19 @@ leases() {
         "\(.name) \(.mode)"' | sort
 }
 
+# refused SENTENCE: the start fails with it, nothing runs, nothing is left
+refused() {
+    run_supervisor -A --name vm --disk a --json-status-fd 9 -- touch ran \
+        9>json
+    same "exit status" 125 "$status"
+    same "sentence" "virt-lock-supervisor[vm]: $1" "$stderr"
+    same "json" "125 supervisor" \
+        "$(jq -r '"\(."exit-code") \(.source)"' json)"
+    same "reason" "$1" "$(jq -r .reason json)"
+    refute test -e ran
+    same "left behind" "" "$(left_behind)"
+}
+
 @test "what the command names is leased" {
     finds "$(disk a exclusive)" "$(disk b readonly)"
     start_supervisor web1 --uuid "$U" -A -- sleep 1000
@@ -111,19 +124,6 @@ $T/b exclusive" "$(leases "$U")"
     sed -i 's/exclusive/readonly/' found
     run_supervisor -A -- true
     same "what is only read" "" "$stderr"
-}
-
-# refused SENTENCE: the start fails with it, nothing runs, nothing is left
-refused() {
-    run_supervisor -A --name vm --disk a --json-status-fd 9 -- touch ran \
-        9>json
-    same "exit status" 125 "$status"
-    same "sentence" "virt-lock-supervisor[vm]: $1" "$stderr"
-    same "json" "125 supervisor" \
-        "$(jq -r '"\(."exit-code") \(.source)"' json)"
-    same "reason" "$1" "$(jq -r .reason json)"
-    refute test -e ran
-    same "left behind" "" "$(left_behind)"
 }
 
 @test "a virt-lock-disks that fails passes its sentence on" {
