@@ -257,8 +257,8 @@ static void for_numbers(Walk *walk, int dir,
         if (g_ascii_isdigit(entry->d_name[0]))
             each(walk, dir, entry->d_name, data);
     }
-    if (!walk->ended)
-        note_unseen(walk, errno ? errno : ENOENT);
+    if (!walk->ended && errno)
+        note_unseen(walk, errno);
     closedir(list);
 }
 
@@ -271,6 +271,7 @@ static void each_descriptor(Walk *walk, int dir, const char *name,
 static void each_task(Walk *walk, int dir, const char *name, gconstpointer data)
 {
     Task task = {.fd = open_below(dir, name, "fd"), .fdinfo = -1};
+    int err;
 
     if (task.fd >= 0)
         task.fdinfo = open_below(dir, name, "fdinfo");
@@ -279,8 +280,9 @@ static void each_task(Walk *walk, int dir, const char *name, gconstpointer data)
         close(task.fdinfo);
         return;
     }
+    err = errno;
     if (!is_dead(dir, name))
-        note_unseen(walk, errno);
+        note_unseen(walk, err);
     if (task.fd >= 0)
         close(task.fd);
 }

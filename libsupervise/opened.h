@@ -13,8 +13,9 @@
  *
  * Should:  look at each thread (they need not share their descriptors); say
  *          where something cannot be seen.
- * Mustn't: open anything but files of /proc, or ask a file's server; make
- *          another system call than open, read, readlink, getdents, statx.
+ * Mustn't: open anything but what is in /proc, or ask a file's server; need
+ *          a system call that a confined supervisor has not (it is openat,
+ *          read, readlinkat, getdents64 and statx that do it).
  */
 #ifndef LIBSUPERVISE_OPENED_H
 #define LIBSUPERVISE_OPENED_H

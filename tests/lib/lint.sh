@@ -45,8 +45,9 @@ law() {
         done
     done
 }
-lib="opened.h qmp.h places.h record.h resource.h"
+lib="qmp.h places.h record.h resource.h opened.h"
 law "$(ls libsupervise/*.[ch])" "$lib client.h"
+law "$(ls libsupervise/opened.[ch])" "resource.h"
 law "$(ls helpers/*.[ch])" "$lib client.h virt-lockctl.h"
 law "supervisor/machine.c supervisor/machine.h" ""
 law "supervisor/proc.c supervisor/proc.h supervisor/cgroup.c supervisor/confine.h" ""
