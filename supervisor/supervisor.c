@@ -209,10 +209,16 @@ const LeaseEvents supervisor_lease_events = {
 
 /* What the child says. */
 
+static void tell_child(Supervisor *s, pid_t pid)
+{
+    control_event(s->control, "CHILD_START", json_pack("{s:i}", "pid", pid));
+}
+
 static void on_started(gpointer opaque)
 {
     Supervisor *s = opaque;
 
+    tell_child(s, child_pid(s->child));
     report_child(s->report, child_pid(s->child));
     start_look(s);
 }
@@ -265,6 +271,7 @@ static void on_adopted(gpointer opaque, pid_t pid)
                "child now",
                pid);
     report_adopted(s->report, pid);
+    tell_child(s, pid);
 }
 
 static void on_gone(gpointer opaque)
