@@ -5,6 +5,8 @@ bindir  ?= $(PREFIX)/bin
 sbindir ?= $(PREFIX)/sbin
 mandir  ?= $(PREFIX)/share/man
 docdir  ?= $(PREFIX)/share/doc/virt-lock-supervisor
+compdir ?= $(PREFIX)/share/bash-completion/completions
+completed = virt-lockctl virt-lock-supervisor virt-lock-disks
 BUILD   ?= build
 LINK    ?= shared
 CFLAGS  ?= -O2 -g
@@ -81,13 +83,15 @@ $(BUILD)/docs/%: $(BUILD)/docs/%.pod
 include tests/tests.mk
 
 install: all ## into DESTDIR and PREFIX
-	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(docdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
+	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(docdir) $(compdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
 	install -m 755 $(BUILD)/virt-lock-supervisor $(DESTDIR)$(sbindir)
 	install -m 755 $(BUILD)/virt-lockctl $(DESTDIR)$(bindir)
 	set -e; for m in $(mans); do install -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}; done
+	set -e; for p in $(completed); do install -m 644 helpers/completions/virt-lock.bash $(DESTDIR)$(compdir)/$$p; done
 	install -m 644 README.md NEWS.md LICENSE docs/design.md docs/file-protocol.md $(DESTDIR)$(docdir)
 uninstall: ## what install has put there
 	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(DESTDIR)$(bindir)/virt-lockctl
+	rm -f $(addprefix $(DESTDIR)$(compdir)/,$(completed))
 	for m in $(notdir $(mans)); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$m; done
 	rm -rf $(DESTDIR)$(docdir)
 dist: ## a tar ball of what is committed

@@ -21,6 +21,9 @@ installed() {
     diff - <(installed) <<'END'
 ./opt/vls/bin/virt-lockctl
 ./opt/vls/sbin/virt-lock-supervisor
+./opt/vls/share/bash-completion/completions/virt-lock-disks
+./opt/vls/share/bash-completion/completions/virt-lock-supervisor
+./opt/vls/share/bash-completion/completions/virt-lockctl
 ./opt/vls/share/doc/virt-lock-supervisor/LICENSE
 ./opt/vls/share/doc/virt-lock-supervisor/NEWS.md
 ./opt/vls/share/doc/virt-lock-supervisor/README.md
@@ -32,6 +35,11 @@ installed() {
 END
     "$root/opt/vls/sbin/virt-lock-supervisor" --version
     "$root/opt/vls/bin/virt-lockctl" --version
+    for program in virt-lockctl virt-lock-supervisor virt-lock-disks; do
+        bash -c '. "$1" && complete -p "$2"' - \
+            "$root/opt/vls/share/bash-completion/completions/$program" \
+            "$program"
+    done
 }
 
 @test "uninstall takes all of it away again" {
