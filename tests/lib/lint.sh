@@ -48,7 +48,7 @@ law() {
 lib="qmp.h places.h record.h resource.h opened.h"
 law "$(ls libsupervise/*.[ch])" "$lib client.h"
 law "$(ls libsupervise/opened.[ch])" "resource.h"
-law "$(ls helpers/*.[ch])" "$lib client.h virt-lockctl.h"
+law "$(ls helpers/*.[ch])" "$lib client.h $(cd helpers && echo virt-lockctl*.h)"
 law "supervisor/machine.c supervisor/machine.h" ""
 law "supervisor/proc.c supervisor/proc.h supervisor/cgroup.c supervisor/confine.h" ""
 law "supervisor/options.c supervisor/options.h" "$lib report.h"
