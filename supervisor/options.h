@@ -41,6 +41,7 @@ typedef struct {
     char *control_group; /* NULL: none */
     gboolean control_group_rw;
     ReportLevel log_level;
+    ReportTarget log_target;
     char **command; /* NULL-terminated */
 } Options;
 

@@ -207,6 +207,7 @@ static gboolean open_report(Supervisor *s, GError **error)
         .name = s->options->name,
         .uuid = s->options->uuid,
         .level = s->options->log_level,
+        .target = s->options->log_target,
     };
 
     s->report = report_new(&spec, error);
@@ -269,8 +270,8 @@ static void say_confinement(Supervisor *s)
             g_string_append_printf(missing, " %s", confine_name(i));
     }
     if (missing->len)
-        report_log(s->report, REPORT_INFO, "confined, but without:%s",
-                   missing->str);
+        report_log(s->report, MESSAGE_CONFINED_WITHOUT, NULL,
+                   "confined, but without:%s", missing->str);
 }
 
 gboolean start_child(Supervisor *s, GError **error)
