@@ -201,6 +201,11 @@ const GError *lease_table_error(LeaseTable *table)
     return table->error;
 }
 
+const Lease *lease_table_denied(LeaseTable *table)
+{
+    return table->denied;
+}
+
 guint lease_table_count(LeaseTable *table)
 {
     guint count = 0;

@@ -17,8 +17,8 @@
 typedef struct {
     Options *options;
     char **disks, **leases;
-    char *pid_fd, *json_status_fd, *stop_timeout, *log_level, *uuid, *name,
-        *pid_file;
+    char *pid_fd, *json_status_fd, *stop_timeout, *log_level, *log_target,
+        *uuid, *name, *pid_file;
     gboolean version, help;
 } Raw;
 
@@ -123,6 +123,8 @@ static GOptionGroup *make_group(Raw *raw)
          "Directory of lock files and records", "DIR"},
         {"log-level", 0, 0, G_OPTION_ARG_FILENAME, &raw->log_level,
          "error, warning (default), info or debug", "LEVEL"},
+        {"log-target", 0, 0, G_OPTION_ARG_FILENAME, &raw->log_target,
+         "auto (default), stderr or journal", "TARGET"},
         {"version", 0, 0, G_OPTION_ARG_NONE, &raw->version,
          "Print the version and exit", NULL},
         {"help", 'h', 0, G_OPTION_ARG_NONE, &raw->help, "Print this and exit",
@@ -185,18 +187,35 @@ static gboolean check_identity(Options *o, const Raw *raw, GError **error)
            options_set_name(o, o->name_given ? raw->name : name, error);
 }
 
-static gboolean check_level(Options *o, const char *text, GError **error)
+/* Which of @words @text is; -1: none. */
+static int find_word(const char *text, const char *const *words)
 {
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-
-    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (g_str_equal(text, names[i])) {
-            o->log_level = i;
-            return TRUE;
-        }
+    for (int i = 0; words[i]; i++) {
+        if (g_str_equal(text, words[i]))
+            return i;
     }
-    return refuse(error, "--log-level", text,
-                  "it is none of error, warning, info, debug");
+    return -1;
+}
+
+static gboolean check_log(Options *o, const Raw *raw, GError **error)
+{
+    static const char *const levels[] = {"error", "warning", "info", "debug",
+                                         NULL};
+    static const char *const targets[] = {"auto", "stderr", "journal", NULL};
+    int level =
+        raw->log_level ? find_word(raw->log_level, levels) : REPORT_WARNING;
+    int target = raw->log_target ? find_word(raw->log_target, targets)
+                                 : REPORT_TARGET_AUTO;
+
+    if (level < 0)
+        return refuse(error, "--log-level", raw->log_level,
+                      "it is none of error, warning, info, debug");
+    if (target < 0)
+        return refuse(error, "--log-target", raw->log_target,
+                      "it is none of auto, stderr, journal");
+    o->log_level = level;
+    o->log_target = target;
+    return TRUE;
 }
 
 static gboolean check_params(Options *o, GError **error)
@@ -245,7 +264,7 @@ static gboolean check(Options *o, const Raw *raw, GError **error)
     if (raw->stop_timeout && !parse_seconds("--stop-timeout", raw->stop_timeout,
                                             &o->stop_timeout_ms, error))
         return FALSE;
-    if (raw->log_level && !check_level(o, raw->log_level, error))
+    if (!check_log(o, raw, error))
         return FALSE;
     return add_resources(o, raw->disks, resource_parse_disk, error) &&
            add_resources(o, raw->leases, resource_parse_lease, error);
@@ -307,7 +326,6 @@ Options *options_parse(char **argv, GError **error)
     options->pid_fd = -1;
     options->json_status_fd = -1;
     options->stop_timeout_ms = STOP_TIMEOUT_MS;
-    options->log_level = REPORT_WARNING;
     options->resources =
         g_ptr_array_new_with_free_func((GDestroyNotify)resource_free);
     options->notes = g_ptr_array_new_with_free_func(note_free);
@@ -318,6 +336,7 @@ Options *options_parse(char **argv, GError **error)
     g_free(raw.json_status_fd);
     g_free(raw.stop_timeout);
     g_free(raw.log_level);
+    g_free(raw.log_target);
     g_free(raw.uuid);
     g_free(raw.name);
     g_free(raw.pid_file);

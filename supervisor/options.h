@@ -22,7 +22,7 @@ typedef enum {
 
 /* What is to be said once there is a log. */
 typedef struct {
-    ReportLevel level;
+    MessageKind kind;
     char *sentence;
 } OptionsNote;
 
@@ -51,6 +51,7 @@ typedef struct {
     char *control_group; /* NULL: none */
     gboolean control_group_rw;
     ReportLevel log_level;
+    ReportTarget log_target;
     GPtrArray *notes; /* of OptionsNote */
     GError *failure;  /* why disks.c could not do its part; NULL: it could */
     char **command;   /* NULL-terminated */

@@ -238,9 +238,11 @@ gboolean supervisor_revoke(Supervisor *s, Lease *lease, const char *reason,
     if (lease)
         lease_mark_lost(lease);
     end_lost(s, why);
+    end_about(s, lease);
     supervisor_step(s, MACHINE_EVENT_REVOKED, why);
     if (s->verdict == VERDICT_LOST) /* otherwise it is said at the end */
-        report_log(s->report, REPORT_WARNING, "%s", why);
+        report_log(s->report, MESSAGE_LEASE_LOST, lease ? name : NULL, "%s",
+                   why);
     control_event(s->control, "LEASE_LOST",
                   json_pack("{s:s, s:s, s:s}", "kind", kind, "name", name,
                             "reason", reason));

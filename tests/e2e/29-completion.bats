@@ -130,3 +130,12 @@ completes_to() {
     same "argument" "disk a" "$(completed "$SUPERVISOR" -- cat dis)"
     same "option of the command" "" "$(completed "$SUPERVISOR" -- cat --dis)"
 }
+
+@test "virt-lock-disks' options are completed" {
+    disks=$BUILD/virt-lock-disks
+    "$disks" --help | grep -oE '^ +(-h, )?--[a-z-]+' | grep -oE -- '--.*' |
+        sort >options
+    [ "$(wc -l <options)" -gt 1 ]
+    same "options" "$(<options)" "$(completed "$disks" --)"
+    completed "$disks" -- mkfif | grep -x mkfifo
+}
