@@ -336,5 +336,10 @@ gboolean graph_fill(Graph *graph, const Command *command, GError **error)
             add_device(graph, command, given);
     }
     use_all(graph, command);
+    for (guint i = 0; i < command->unknown->len; i++)
+        graph_warn(graph,
+                   "option '-%s' is not known here: whether it has an "
+                   "argument was guessed",
+                   (const char *)g_ptr_array_index(command->unknown, i));
     return TRUE;
 }

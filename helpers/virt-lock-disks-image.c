@@ -46,9 +46,10 @@ static char *from_image(const char *what, const char *filename)
     return g_strdup_printf("%s of '%s'", what, filename);
 }
 
-/* Files besides the one that has its header. */
+/* Files besides the one that has its header; not its data file where that
+ * is @known. */
 static void add_parts(List *list, const json_t *info, const char *filename,
-                      Mode mode)
+                      gboolean known, Mode mode)
 {
     const json_t *data =
         json_object_get(json_object_get(info, "format-specific"), "data");
@@ -58,7 +59,7 @@ static void add_parts(List *list, const json_t *info, const char *filename,
     g_autofree char *from_extent = from_image("extent", filename);
     size_t i;
 
-    if (data_file)
+    if (data_file && !known)
         add_named(list, data_file, FALSE, mode, from);
     json_array_foreach (extents, i, extent) {
         const char *name = keyval_string(extent, "filename");
@@ -69,8 +70,8 @@ static void add_parts(List *list, const json_t *info, const char *filename,
 }
 
 /* @chain is what qemu-img says, the image itself first. */
-static void add_chain(List *list, const json_t *chain, const Storage *storage,
-                      Mode mode)
+static void add_chain(List *list, const json_t *chain, const Node *node,
+                      const Storage *storage, Mode mode)
 {
     const char *above = storage->name;
     const json_t *info;
@@ -85,7 +86,8 @@ static void add_chain(List *list, const json_t *chain, const Storage *storage,
             add_named(list, filename, TRUE, MODE_READONLY, from);
             above = filename;
         }
-        add_parts(list, info, above, i > 0 ? MODE_READONLY : mode);
+        add_parts(list, info, above, i == 0 && node->data_file,
+                  i > 0 ? MODE_READONLY : mode);
     }
 }
 
@@ -109,34 +111,43 @@ static gboolean must_ask(const Node *node)
            g_str_equal(node->driver_name, "vmdk");
 }
 
-gboolean list_add_image(List *list, const Node *node, const Storage *storage,
-                        Mode mode, GError **error)
+/* Why qemu-img is not asked; NULL where it can be. */
+static const char *why_not(const Node *node, const Storage *storage)
+{
+    if (storage->kind == STORAGE_LEASE)
+        return "it is not in a file: say format=raw, or which is its backing "
+               "file";
+    if (storage->kind == STORAGE_DISK && node->inside)
+        return "it is not simply a file: say format=raw, or which is its "
+               "backing file";
+    return NULL;
+}
+
+void list_add_image(List *list, const Node *node, const Storage *storage,
+                    Mode mode)
 {
     const World *world = list->world;
-    g_autoptr(GError) reason = NULL;
+    const char *reason = why_not(node, storage), *format;
+    g_autoptr(GError) error = NULL;
     g_autoptr(json_t) chain = NULL;
-    const char *format;
     struct stat st;
 
     if (!world->inspect || !must_ask(node))
-        return TRUE;
-    if (storage->kind == STORAGE_LEASE)
-        add_doubt(list, storage,
-                  "it is not in a file: say format=raw, or which is its "
-                  "backing file");
-    if (storage->kind != STORAGE_DISK ||
+        return;
+    if (reason)
+        add_doubt(list, storage, reason);
+    if (reason || storage->kind != STORAGE_DISK ||
         !world->look(world->data, storage->name, &st) || S_ISDIR(st.st_mode))
-        return TRUE;
+        return;
     chain = world->inspect(world->data, storage->name, node->driver_name,
-                           !node->overlaid, &reason);
+                           !node->overlaid, &error);
     if (!chain) {
-        add_doubt(list, storage, reason->message);
-        return TRUE;
+        add_doubt(list, storage, error->message);
+        return;
     }
     format = keyval_string(json_array_get(chain, 0), "format");
     if (mode == MODE_SHARED && format &&
         driver_find(format)->kind == DRIVER_FORMAT)
         list_add(list, storage, MODE_EXCLUSIVE, "");
-    add_chain(list, chain, storage, mode);
-    return TRUE;
+    add_chain(list, chain, node, storage, mode);
 }
