@@ -10,92 +10,87 @@
 #define RAW(name)        "qemu-kvm -drive format=raw,file=" name
 
 /* Each with the same key in all its spellings. */
+static const Row key_rows[] = {
+    {RAW("rbd:pool/img"), "exclusive rbd:pool/img"},
+    {RAW("rbd:pool/img:id=me:key=SECRET:mon_host=a\\\\;b"),
+     "exclusive rbd:pool/img"},
+    {RAW("rbd:pool/ns/img@snap:conf=/x"), "readonly rbd:pool/ns/img"},
+    {RAW("'rbd:po\\:ol/i\\@mg'"), "exclusive rbd:po:ol/i@mg"},
+    {RAW("rbd:nothing"), "exclusive ?rbd"},
+    {"qemu-kvm -blockdev rbd,pool=pool,image=img,user=me,"
+     "server.0.host=h,server.0.port=1",
+     "exclusive rbd:pool/img"},
+    {"qemu-kvm -blockdev rbd,pool=pool,namespace=ns,image=img,snapshot=s",
+     "readonly rbd:pool/ns/img"},
+    {RAW("iscsi://me%%SECRET@host:3260/iqn.2001-04.com.a:B/1"),
+     "exclusive iscsi:iqn.2001-04.com.a:b/1"},
+    {RAW("iser://host/iqn.2001-04.com.A:b/01"),
+     "exclusive iscsi:iqn.2001-04.com.a:b/1"},
+    {"qemu-kvm -blockdev iscsi,transport=tcp,portal=h:3260,"
+     "target=iqn.2001-04.com.a:b,lun=1,user=me,password-secret=s",
+     "exclusive iscsi:iqn.2001-04.com.a:b/1"},
+    {"qemu-kvm -blockdev '{\"driver\":\"iscsi\",\"portal\":\"h\","
+     "\"target\":\"iqn.a\"}'",
+     "exclusive iscsi:iqn.a/0"},
+    {RAW("iscsi://host/iqn.a"), "exclusive ?iscsi"},
+    {RAW("nbd:Host:10809"), "exclusive nbd:host:10809/"},
+    {RAW("nbd:host:10809:exportname=e/f"), "exclusive nbd:host:10809/e/f"},
+    {RAW("nbd://host./e/f"), "exclusive nbd:host:10809/e/f"},
+    {RAW("nbd+tcp://host:10809/e%2ff"), "exclusive nbd:host:10809/e/f"},
+    {RAW("nbd://[FE80::1]:7/"), "exclusive nbd:fe80::1:7/"},
+    {RAW("'nbd:[fe80::1]:7'"), "exclusive nbd:fe80::1:7/"},
+    {RAW("nbd://localhost/e"), "exclusive nbd:host1:10809/e"},
+    {RAW("nbd:127.0.0.1:10809:exportname=e"), "exclusive nbd:host1:10809/e"},
+    {RAW("nbd://HOST1/e"), "exclusive nbd:host1:10809/e"},
+    {RAW("nbd:unix:/run/s:exportname=e"), "exclusive nbd:host1:/run/s:e"},
+    {RAW("'nbd+unix:///e?socket=/run//./s'"), "exclusive nbd:host1:/run/s:e"},
+    {"qemu-kvm -blockdev nbd,server.type=unix,server.path=/run/s,export=e",
+     "exclusive nbd:host1:/run/s:e"},
+    {"qemu-kvm -blockdev nbd,server.type=inet,server.host=host,"
+     "server.port=10809,export=e/f",
+     "exclusive nbd:host:10809/e/f"},
+    {"qemu-kvm -drive driver=nbd,host=host,export=e,readonly=on",
+     "readonly nbd:host:10809/e"},
+    {"qemu-kvm -blockdev nbd,server.type=fd,server.str=7", "exclusive ?nbd"},
+    {RAW("ssh://me@host/vm//a.raw?host_key_check=no"),
+     "exclusive ssh:host:22/vm/a.raw"},
+    {"qemu-kvm -blockdev ssh,server.host=host,server.port=22,"
+     "path=/vm/a.raw,user=me",
+     "exclusive ssh:host:22/vm/a.raw"},
+    {RAW("'nfs://host/export/a.raw?uid=0'"), "exclusive nfs:host/export/a.raw"},
+    {"qemu-kvm -blockdev nfs,server.type=inet,server.host=HOST,"
+     "path=/export/a.raw",
+     "exclusive nfs:host/export/a.raw"},
+    {RAW("gluster://host/vol/dir/a.raw"), "exclusive gluster:vol/dir/a.raw"},
+    {RAW("gluster+rdma://host:1/vol/dir//a.raw"),
+     "exclusive gluster:vol/dir/a.raw"},
+    {RAW("'gluster+unix:///vol/dir/a.raw?socket=/s'"),
+     "exclusive gluster:vol/dir/a.raw"},
+    {"qemu-kvm -blockdev gluster,volume=vol,path=dir/a.raw,"
+     "server.0.type=inet,server.0.host=h,server.0.port=1",
+     "exclusive gluster:vol/dir/a.raw"},
+    {RAW("nvme://0000:0A:00.0/1"), "exclusive nvme:host1:0000:0a:00.0/1"},
+    {"qemu-kvm -blockdev nvme,device=0000:0a:00.0,namespace=1",
+     "exclusive nvme:host1:0000:0a:00.0/1"},
+    {RAW("http://me:SECRET@host:80/a.iso?token=SECRET"),
+     "readonly ?http://host:80/a.iso"},
+    {"qemu-kvm -blockdev https,url=https://host/a.iso,"
+     "password-secret=s,cookie=SECRET",
+     "readonly ?https://host/a.iso"},
+    {RAW("new+thing://me:SECRET@host/x"), "exclusive ?new+thing"},
+    {RAW("file:a:b"), "exclusive /here/a:b"},
+    {RAW("host_device:/dev/x"), "exclusive /dev/x"},
+    {RAW("./nbd:x"), "exclusive /here/nbd:x"},
+    {RAW("rbd:a/b") " -drive file=rbd:a/b:id=x,format=raw,readonly=on",
+     "exclusive rbd:a/b"},
+    /* any of these may name more files, and cannot be asked here */
+    {"qemu-kvm -drive file=rbd:a/b",
+     "exclusive rbd:a/b\nreadonly ?backing chain of 'a/b'"},
+};
+
 static void keys(void)
 {
-    static const Row rows[] = {
-        {RAW("rbd:pool/img"), "exclusive rbd:pool/img"},
-        {RAW("rbd:pool/img:id=me:key=SECRET:mon_host=a\\\\;b"),
-         "exclusive rbd:pool/img"},
-        {RAW("rbd:pool/ns/img@snap:conf=/x"), "readonly rbd:pool/ns/img"},
-        {RAW("'rbd:po\\:ol/i\\@mg'"), "exclusive rbd:po:ol/i@mg"},
-        {RAW("rbd:nothing"), "exclusive ?rbd"},
-        {"qemu-kvm -blockdev rbd,pool=pool,image=img,user=me,"
-         "server.0.host=h,server.0.port=1",
-         "exclusive rbd:pool/img"},
-        {"qemu-kvm -blockdev rbd,pool=pool,namespace=ns,image=img,snapshot=s",
-         "readonly rbd:pool/ns/img"},
-        {RAW("iscsi://me%%SECRET@host:3260/iqn.2001-04.com.a:B/1"),
-         "exclusive iscsi:iqn.2001-04.com.a:b/1"},
-        {RAW("iser://host/iqn.2001-04.com.A:b/01"),
-         "exclusive iscsi:iqn.2001-04.com.a:b/1"},
-        {"qemu-kvm -blockdev iscsi,transport=tcp,portal=h:3260,"
-         "target=iqn.2001-04.com.a:b,lun=1,user=me,password-secret=s",
-         "exclusive iscsi:iqn.2001-04.com.a:b/1"},
-        {"qemu-kvm -blockdev '{\"driver\":\"iscsi\",\"portal\":\"h\","
-         "\"target\":\"iqn.a\"}'",
-         "exclusive iscsi:iqn.a/0"},
-        {RAW("iscsi://host/iqn.a"), "exclusive ?iscsi"},
-        {RAW("nbd:Host:10809"), "exclusive nbd:host:10809/"},
-        {RAW("nbd:host:10809:exportname=e/f"), "exclusive nbd:host:10809/e/f"},
-        {RAW("nbd://host./e/f"), "exclusive nbd:host:10809/e/f"},
-        {RAW("nbd+tcp://host:10809/e%2ff"), "exclusive nbd:host:10809/e/f"},
-        {RAW("nbd://[FE80::1]:7/"), "exclusive nbd:fe80::1:7/"},
-        {RAW("'nbd:[fe80::1]:7'"), "exclusive nbd:fe80::1:7/"},
-        {RAW("nbd://localhost/e"), "exclusive nbd:host1:10809/e"},
-        {RAW("nbd:127.0.0.1:10809:exportname=e"),
-         "exclusive nbd:host1:10809/e"},
-        {RAW("nbd://HOST1/e"), "exclusive nbd:host1:10809/e"},
-        {RAW("nbd:unix:/run/s:exportname=e"), "exclusive nbd:host1:/run/s:e"},
-        {RAW("'nbd+unix:///e?socket=/run//./s'"),
-         "exclusive nbd:host1:/run/s:e"},
-        {"qemu-kvm -blockdev nbd,server.type=unix,server.path=/run/s,export=e",
-         "exclusive nbd:host1:/run/s:e"},
-        {"qemu-kvm -blockdev nbd,server.type=inet,server.host=host,"
-         "server.port=10809,export=e/f",
-         "exclusive nbd:host:10809/e/f"},
-        {"qemu-kvm -drive driver=nbd,host=host,export=e,readonly=on",
-         "readonly nbd:host:10809/e"},
-        {"qemu-kvm -blockdev nbd,server.type=fd,server.str=7",
-         "exclusive ?nbd"},
-        {RAW("ssh://me@host/vm//a.raw?host_key_check=no"),
-         "exclusive ssh:host:22/vm/a.raw"},
-        {"qemu-kvm -blockdev ssh,server.host=host,server.port=22,"
-         "path=/vm/a.raw,user=me",
-         "exclusive ssh:host:22/vm/a.raw"},
-        {RAW("'nfs://host/export/a.raw?uid=0'"),
-         "exclusive nfs:host/export/a.raw"},
-        {"qemu-kvm -blockdev nfs,server.type=inet,server.host=HOST,"
-         "path=/export/a.raw",
-         "exclusive nfs:host/export/a.raw"},
-        {RAW("gluster://host/vol/dir/a.raw"),
-         "exclusive gluster:vol/dir/a.raw"},
-        {RAW("gluster+rdma://host:1/vol/dir//a.raw"),
-         "exclusive gluster:vol/dir/a.raw"},
-        {RAW("'gluster+unix:///vol/dir/a.raw?socket=/s'"),
-         "exclusive gluster:vol/dir/a.raw"},
-        {"qemu-kvm -blockdev gluster,volume=vol,path=dir/a.raw,"
-         "server.0.type=inet,server.0.host=h,server.0.port=1",
-         "exclusive gluster:vol/dir/a.raw"},
-        {RAW("nvme://0000:0A:00.0/1"), "exclusive nvme:host1:0000:0a:00.0/1"},
-        {"qemu-kvm -blockdev nvme,device=0000:0a:00.0,namespace=1",
-         "exclusive nvme:host1:0000:0a:00.0/1"},
-        {RAW("http://me:SECRET@host:80/a.iso?token=SECRET"),
-         "readonly ?http://host:80/a.iso"},
-        {"qemu-kvm -blockdev https,url=https://host/a.iso,"
-         "password-secret=s,cookie=SECRET",
-         "readonly ?https://host/a.iso"},
-        {RAW("new+thing://me:SECRET@host/x"), "exclusive ?new+thing"},
-        {RAW("file:a:b"), "exclusive /here/a:b"},
-        {RAW("host_device:/dev/x"), "exclusive /dev/x"},
-        {RAW("./nbd:x"), "exclusive /here/nbd:x"},
-        {RAW("rbd:a/b") " -drive file=rbd:a/b:id=x,format=raw,readonly=on",
-         "exclusive rbd:a/b"},
-        /* any of these may name more files, and cannot be asked here */
-        {"qemu-kvm -drive file=rbd:a/b",
-         "exclusive rbd:a/b\nreadonly ?backing chain of 'a/b'"},
-    };
-
-    RUN(NULL, rows);
+    RUN(NULL, key_rows);
 }
 
 static void no_secret_is_printed(void)

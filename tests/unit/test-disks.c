@@ -74,68 +74,67 @@ static void short_options(void)
     RUN(NULL, rows);
 }
 
+static const Row drive_rows[] = {
+    {"qemu-kvm -drive file=/a,if=virtio,format=raw", "exclusive /a"},
+    {"qemu-kvm -drive file=/a,,b,,,if=virtio", "exclusive /a,b,"},
+    {"qemu-kvm -drive if=none,id=d,readonly=on,file=/a", "readonly /a"},
+    {"qemu-kvm -drive file=/a,readonly", "readonly /a"},
+    {"qemu-kvm -drive file=/a,noreadonly", "exclusive /a"},
+    {"qemu-kvm -drive file=/a,read-only=yes", "readonly /a"},
+    {"qemu-kvm -drive file=/a,read-only=off", "exclusive /a"},
+    {"qemu-kvm -drive file=/a,media=cdrom,readonly=off", "readonly /a"},
+    {"qemu-kvm -drive file=/a,media=disk,index=1", "exclusive /a"},
+    {"qemu-kvm -drive media=cdrom,if=ide -drive if=floppy", ""},
+    {"qemu-kvm -drive file=,if=none,id=x", ""},
+    {"qemu-kvm -drive file=/a,snapshot=on", "readonly /a"},
+    {"qemu-kvm -snapshot -drive file=/a,snapshot=off", "exclusive /a"},
+    {"qemu-kvm -drive file=/a,file=/b", "exclusive /b"},
+    {"qemu-kvm -drive file.filename=/a,format=qcow2,backing=", "exclusive /a"},
+    {"qemu-kvm -drive file.driver=file,file.filename=nbd:x",
+     "exclusive /here/nbd:x"},
+    {"qemu-kvm -drive driver=file,filename=/a", "exclusive /a"},
+    {"qemu-kvm -drive driver=raw,file.driver=host_device,"
+     "file.filename=/dev/x",
+     "exclusive /dev/x"},
+    {"qemu-kvm -drive file=/a,file.locking=off,format=raw",
+     "exclusive /a\n! locks are off for '/a' (locking=off)"},
+    {"qemu-kvm -drive file=/a,file.locking=off,readonly=on", "readonly /a"},
+    {"qemu-kvm -drive file=/a,format=raw,locking=off",
+     "exclusive /a\n! locks are off"},
+    {"qemu-kvm -drive file=/a,format=qcow2,backing.file.filename=/b,"
+     "backing.backing.file.filename=/c",
+     "exclusive /a\nreadonly /b\nreadonly /c"},
+    {"qemu-kvm -drive file=/a,data-file.filename=/b,format=qcow2",
+     "exclusive /a\nexclusive /b"},
+    {"qemu-kvm -drive driver=quorum,children.0.file.filename=/a,"
+     "children.1.file.filename=/b,readonly=on",
+     "readonly /a\nreadonly /b"},
+    {"qemu-kvm -drive 'file=json:{\"driver\":\"raw\",,\"file\":"
+     "{\"driver\":\"file\",,\"filename\":\"/a\"}}'",
+     "exclusive /a"},
+    {"qemu-kvm -drive \"file=json:{'driver':'raw',,'file.filename':"
+     "'/it\\'s \\\"a\\\"'}\"",
+     "exclusive /it's \"a\""},
+    {"qemu-kvm -drive 'file=json:{\"driver\":\"raw\"'",
+     "cannot understand 'json:...': it is not JSON"},
+    {"qemu-kvm -drive file.x=1,file.x.y=2",
+     "cannot understand '-drive': an option is there twice"},
+    {"qemu-kvm -drive file=blkverify:/a:/b,format=raw -hda blkdebug::/d",
+     "exclusive /a\nexclusive /b\nexclusive /d"},
+    {"qemu-kvm -drive file=blkverify:/a:/b",
+     "exclusive /a\nreadonly ?backing chain of '/a'\nexclusive /b"},
+    {"qemu-kvm -drive file=fat:/d -drive file=fat:rw:32:/e",
+     "readonly ?/d\nexclusive ?/e"},
+    {"qemu-kvm -drive file=null-co://,format=raw", ""},
+    {"qemu-kvm -drive file=/a,if=none,id=d -set drive.d.readonly=on",
+     "readonly /a"},
+    {"qemu-kvm -set drive.d.file=/b -drive file=/a,if=none,id=d",
+     "exclusive /b"},
+};
+
 static void drives(void)
 {
-    static const Row rows[] = {
-        {"qemu-kvm -drive file=/a,if=virtio,format=raw", "exclusive /a"},
-        {"qemu-kvm -drive file=/a,,b,,,if=virtio", "exclusive /a,b,"},
-        {"qemu-kvm -drive if=none,id=d,readonly=on,file=/a", "readonly /a"},
-        {"qemu-kvm -drive file=/a,readonly", "readonly /a"},
-        {"qemu-kvm -drive file=/a,noreadonly", "exclusive /a"},
-        {"qemu-kvm -drive file=/a,read-only=yes", "readonly /a"},
-        {"qemu-kvm -drive file=/a,read-only=off", "exclusive /a"},
-        {"qemu-kvm -drive file=/a,media=cdrom,readonly=off", "readonly /a"},
-        {"qemu-kvm -drive file=/a,media=disk,index=1", "exclusive /a"},
-        {"qemu-kvm -drive media=cdrom,if=ide -drive if=floppy", ""},
-        {"qemu-kvm -drive file=,if=none,id=x", ""},
-        {"qemu-kvm -drive file=/a,snapshot=on", "readonly /a"},
-        {"qemu-kvm -snapshot -drive file=/a,snapshot=off", "exclusive /a"},
-        {"qemu-kvm -drive file=/a,file=/b", "exclusive /b"},
-        {"qemu-kvm -drive file.filename=/a,format=qcow2,backing=",
-         "exclusive /a"},
-        {"qemu-kvm -drive file.driver=file,file.filename=nbd:x",
-         "exclusive /here/nbd:x"},
-        {"qemu-kvm -drive driver=file,filename=/a", "exclusive /a"},
-        {"qemu-kvm -drive driver=raw,file.driver=host_device,"
-         "file.filename=/dev/x",
-         "exclusive /dev/x"},
-        {"qemu-kvm -drive file=/a,file.locking=off,format=raw",
-         "exclusive /a\n! locks are off for '/a' (locking=off)"},
-        {"qemu-kvm -drive file=/a,file.locking=off,readonly=on", "readonly /a"},
-        {"qemu-kvm -drive file=/a,format=raw,locking=off",
-         "exclusive /a\n! locks are off"},
-        {"qemu-kvm -drive file=/a,format=qcow2,backing.file.filename=/b,"
-         "backing.backing.file.filename=/c",
-         "exclusive /a\nreadonly /b\nreadonly /c"},
-        {"qemu-kvm -drive file=/a,data-file.filename=/b,format=qcow2",
-         "exclusive /a\nexclusive /b"},
-        {"qemu-kvm -drive driver=quorum,children.0.file.filename=/a,"
-         "children.1.file.filename=/b,readonly=on",
-         "readonly /a\nreadonly /b"},
-        {"qemu-kvm -drive 'file=json:{\"driver\":\"raw\",,\"file\":"
-         "{\"driver\":\"file\",,\"filename\":\"/a\"}}'",
-         "exclusive /a"},
-        {"qemu-kvm -drive \"file=json:{'driver':'raw',,'file.filename':"
-         "'/it\\'s \\\"a\\\"'}\"",
-         "exclusive /it's \"a\""},
-        {"qemu-kvm -drive 'file=json:{\"driver\":\"raw\"'",
-         "cannot understand 'json:...': it is not JSON"},
-        {"qemu-kvm -drive file.x=1,file.x.y=2",
-         "cannot understand '-drive': an option is there twice"},
-        {"qemu-kvm -drive file=blkverify:/a:/b,format=raw -hda blkdebug::/d",
-         "exclusive /a\nexclusive /b\nexclusive /d"},
-        {"qemu-kvm -drive file=blkverify:/a:/b",
-         "exclusive /a\nreadonly ?backing chain of '/a'\nexclusive /b"},
-        {"qemu-kvm -drive file=fat:/d -drive file=fat:rw:32:/e",
-         "readonly ?/d\nexclusive ?/e"},
-        {"qemu-kvm -drive file=null-co://,format=raw", ""},
-        {"qemu-kvm -drive file=/a,if=none,id=d -set drive.d.readonly=on",
-         "readonly /a"},
-        {"qemu-kvm -set drive.d.file=/b -drive file=/a,if=none,id=d",
-         "exclusive /b"},
-    };
-
-    RUN(NULL, rows);
+    RUN(NULL, drive_rows);
 }
 
 #define FILE_NODE(name, path, more)                                            \
@@ -147,78 +146,76 @@ static void drives(void)
 #define AUTO ",\"auto-read-only\":true"
 #define RO   ",\"read-only\":true"
 
+static const Row node_rows[] = {
+    {"qemu-kvm " FILE_NODE("s", "/a", AUTO)
+         FORMAT_NODE("f", "raw", "s", "") "-device virtio-blk-pci,drive=f",
+     "exclusive /a"},
+    {"qemu-kvm " FILE_NODE("s", "/a", AUTO)
+         FORMAT_NODE("f", "raw", "s", RO) "-device virtio-blk-pci,drive=f",
+     "readonly /a"},
+    /* opened for writing, and can be plugged itself */
+    {"qemu-kvm " FILE_NODE("s", "/a", "") FORMAT_NODE("f", "raw", "s", RO),
+     "exclusive /a"},
+    {"qemu-kvm " FILE_NODE("s", "/a", RO) FORMAT_NODE("f", "raw", "s", RO),
+     "readonly /a"},
+    {"qemu-kvm " FORMAT_NODE("f", "raw", "s", "") FILE_NODE("s", "/a", ""),
+     "exclusive /a"},
+    {"qemu-kvm " FILE_NODE("s", "/a", ""), "exclusive /a"},
+    {"qemu-kvm " FILE_NODE("s", "/a", RO), "readonly /a"},
+    {"qemu-kvm " FILE_NODE("s1", "/a", AUTO) FILE_NODE("s2", "/b", AUTO)
+         FORMAT_NODE("b", "qcow2", "s2", RO ",\"backing\":null")
+             FORMAT_NODE("f", "qcow2", "s1", ",\"backing\":\"b\""),
+     "exclusive /a\nreadonly /b"},
+    /* two parents: the stronger one counts */
+    {"qemu-kvm " FILE_NODE("s", "/b", "") FILE_NODE("t", "/a", "")
+         FORMAT_NODE("f", "qcow2", "t", ",\"backing\":\"s\"")
+             FORMAT_NODE("g", "raw", "s", ""),
+     "exclusive /b\nexclusive /a"},
+    {"qemu-kvm " FILE_NODE("s", "/a", AUTO)
+         FORMAT_NODE("f", "raw", "s", "") "-device ide-cd,drive=f",
+     "readonly /a"},
+    {"qemu-kvm " FILE_NODE("s", "/a", AUTO) FORMAT_NODE(
+         "f", "raw", "s", "") "-device ide-cd,drive=f -device ide-hd,drive=f",
+     "exclusive /a"},
+    {"qemu-kvm " FILE_NODE(
+         "s", "/a",
+         "") "-device '{\"driver\":\"virtio-blk-pci\",\"drive\":\"s\","
+             "\"share-rw\":true}'",
+     "shared /a"},
+    {"qemu-kvm " FILE_NODE("s", "/a", "")
+         FORMAT_NODE("f", "raw", "s", "") "-device scsi-hd,drive=f,share-rw=on",
+     "shared /a"},
+    {"qemu-kvm " FILE_NODE("s", "/a", "")
+         FORMAT_NODE("f", "qcow2", "s",
+                     ",\"backing\":null") "-device scsi-hd,drive=f,share-rw=on",
+     "exclusive /a"},
+    {"qemu-kvm " FILE_NODE(
+         "s", "/a",
+         "") "-device scsi-hd,drive=s,id=x -set device.x.share-rw=on",
+     "shared /a"},
+    {"qemu-kvm -global scsi-hd.share-rw=on " FILE_NODE(
+         "s", "/a", "") "-device scsi-hd,drive=s",
+     "shared /a"},
+    {"qemu-kvm -global "
+     "driver=scsi-hd,property=share-rw,value=on " FILE_NODE(
+         "s", "/a", "") "-device scsi-cd,drive=s",
+     "readonly /a"},
+    {"qemu-kvm " FILE_NODE("s", "/a", ",\"locking\":\"off\""),
+     "exclusive /a\n! locks are off"},
+    {"qemu-kvm -blockdev raw,file=no", "! node 'no' is used"},
+    {"qemu-kvm -machine q35,pflash0=s " FILE_NODE("s", "/a", ""),
+     "exclusive /a"},
+    {"qemu-kvm -blockdev throttle,node-name=a,file=b "
+     "-blockdev throttle,node-name=b,file=a",
+     ""},
+    {"qemu-kvm -blockdev '{\"driver\": 1'", "cannot understand '-blockdev'"},
+    {"qemu-kvm -blockdev '{\"driver\":\"file\",\"driver\":\"file\"}'",
+     "cannot understand '-blockdev'"},
+};
+
 static void nodes(void)
 {
-    static const Row rows[] = {
-        {"qemu-kvm " FILE_NODE("s", "/a", AUTO)
-             FORMAT_NODE("f", "raw", "s", "") "-device virtio-blk-pci,drive=f",
-         "exclusive /a"},
-        {"qemu-kvm " FILE_NODE("s", "/a", AUTO)
-             FORMAT_NODE("f", "raw", "s", RO) "-device virtio-blk-pci,drive=f",
-         "readonly /a"},
-        /* opened for writing, and can be plugged itself */
-        {"qemu-kvm " FILE_NODE("s", "/a", "") FORMAT_NODE("f", "raw", "s", RO),
-         "exclusive /a"},
-        {"qemu-kvm " FILE_NODE("s", "/a", RO) FORMAT_NODE("f", "raw", "s", RO),
-         "readonly /a"},
-        {"qemu-kvm " FORMAT_NODE("f", "raw", "s", "") FILE_NODE("s", "/a", ""),
-         "exclusive /a"},
-        {"qemu-kvm " FILE_NODE("s", "/a", ""), "exclusive /a"},
-        {"qemu-kvm " FILE_NODE("s", "/a", RO), "readonly /a"},
-        {"qemu-kvm " FILE_NODE("s1", "/a", AUTO) FILE_NODE("s2", "/b", AUTO)
-             FORMAT_NODE("b", "qcow2", "s2", RO ",\"backing\":null")
-                 FORMAT_NODE("f", "qcow2", "s1", ",\"backing\":\"b\""),
-         "exclusive /a\nreadonly /b"},
-        /* two parents: the stronger one counts */
-        {"qemu-kvm " FILE_NODE("s", "/b", "") FILE_NODE("t", "/a", "")
-             FORMAT_NODE("f", "qcow2", "t", ",\"backing\":\"s\"")
-                 FORMAT_NODE("g", "raw", "s", ""),
-         "exclusive /b\nexclusive /a"},
-        {"qemu-kvm " FILE_NODE("s", "/a", AUTO)
-             FORMAT_NODE("f", "raw", "s", "") "-device ide-cd,drive=f",
-         "readonly /a"},
-        {"qemu-kvm " FILE_NODE("s", "/a", AUTO)
-             FORMAT_NODE("f", "raw", "s",
-                         "") "-device ide-cd,drive=f -device ide-hd,drive=f",
-         "exclusive /a"},
-        {"qemu-kvm " FILE_NODE(
-             "s", "/a",
-             "") "-device '{\"driver\":\"virtio-blk-pci\",\"drive\":\"s\","
-                 "\"share-rw\":true}'",
-         "shared /a"},
-        {"qemu-kvm " FILE_NODE("s", "/a", "") FORMAT_NODE(
-             "f", "raw", "s", "") "-device scsi-hd,drive=f,share-rw=on",
-         "shared /a"},
-        {"qemu-kvm " FILE_NODE("s", "/a", "") FORMAT_NODE(
-             "f", "qcow2", "s",
-             ",\"backing\":null") "-device scsi-hd,drive=f,share-rw=on",
-         "exclusive /a"},
-        {"qemu-kvm " FILE_NODE(
-             "s", "/a",
-             "") "-device scsi-hd,drive=s,id=x -set device.x.share-rw=on",
-         "shared /a"},
-        {"qemu-kvm -global scsi-hd.share-rw=on " FILE_NODE(
-             "s", "/a", "") "-device scsi-hd,drive=s",
-         "shared /a"},
-        {"qemu-kvm -global "
-         "driver=scsi-hd,property=share-rw,value=on " FILE_NODE(
-             "s", "/a", "") "-device scsi-cd,drive=s",
-         "readonly /a"},
-        {"qemu-kvm " FILE_NODE("s", "/a", ",\"locking\":\"off\""),
-         "exclusive /a\n! locks are off"},
-        {"qemu-kvm -blockdev raw,file=no", "! node 'no' is used"},
-        {"qemu-kvm -machine q35,pflash0=s " FILE_NODE("s", "/a", ""),
-         "exclusive /a"},
-        {"qemu-kvm -blockdev throttle,node-name=a,file=b "
-         "-blockdev throttle,node-name=b,file=a",
-         ""},
-        {"qemu-kvm -blockdev '{\"driver\": 1'",
-         "cannot understand '-blockdev'"},
-        {"qemu-kvm -blockdev '{\"driver\":\"file\",\"driver\":\"file\"}'",
-         "cannot understand '-blockdev'"},
-    };
-
-    RUN(NULL, rows);
+    RUN(NULL, node_rows);
 }
 
 static void drivers(void)
