@@ -117,7 +117,7 @@ static char *telling_member(const Given *given)
 static char *from_words(const Given *given, const char *file)
 {
     const char *inner = keyval_string(given->options, "file.filename");
-    const char *path = file ? file : inner;
+    const char *path = given->kind != GIVEN_DRIVE ? NULL : file ? file : inner;
     g_autofree char *protocol = path ? filename_protocol(path) : NULL;
     g_autofree char *member = telling_member(given);
     const char *key = !g_str_equal(given->word, "-drive") ? ""

@@ -123,31 +123,45 @@ static const char *why_not(const Node *node, const Storage *storage)
     return NULL;
 }
 
-void list_add_image(List *list, const Node *node, const Storage *storage,
-                    Mode mode)
+/* What is not known to be raw has metadata that two must not write to. */
+static void add_unshared(List *list, const Node *node, const Storage *storage,
+                         const json_t *chain)
+{
+    const char *format = keyval_string(json_array_get(chain, 0), "format");
+
+    if (!node->driver_name && g_strcmp0(format, "raw") != 0)
+        list_add(list, storage, MODE_EXCLUSIVE, "");
+}
+
+/* What qemu-img says; NULL where it is not asked, or does not know. */
+static json_t *ask(List *list, const Node *node, const Storage *storage)
 {
     const World *world = list->world;
-    const char *reason = why_not(node, storage), *format;
+    const char *reason = why_not(node, storage);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) chain = NULL;
+    json_t *chain;
     struct stat st;
 
     if (!world->inspect || !must_ask(node))
-        return;
+        return NULL;
     if (reason)
         add_doubt(list, storage, reason);
     if (reason || storage->kind != STORAGE_DISK ||
         !world->look(world->data, storage->name, &st) || S_ISDIR(st.st_mode))
-        return;
+        return NULL;
     chain = world->inspect(world->data, storage->name, node->driver_name,
                            !node->overlaid, &error);
-    if (!chain) {
+    if (!chain)
         add_doubt(list, storage, error->message);
-        return;
-    }
-    format = keyval_string(json_array_get(chain, 0), "format");
-    if (mode == MODE_SHARED && format &&
-        driver_find(format)->kind == DRIVER_FORMAT)
-        list_add(list, storage, MODE_EXCLUSIVE, "");
+    return chain;
+}
+
+void list_add_image(List *list, const Node *node, const Storage *storage,
+                    Mode mode)
+{
+    g_autoptr(json_t) chain = ask(list, node, storage);
+
+    if (mode == MODE_SHARED)
+        add_unshared(list, node, storage, chain);
     add_chain(list, chain, node, storage, mode);
 }

@@ -444,6 +444,9 @@ doubt() {
     stand_in "echo 'qemu-img: one' >&2; echo 'qemu-img: no such thing' >&2; exit 1"
     disks --qemu-img="$T/stand-in" qemu-kvm -hda web1.qcow2
     doubt '^qemu-img: no such thing$'
+    stand_in "echo \"Could not open 'http://me:SECRET@h/x'\" >&2; exit 1"
+    disks --qemu-img="$T/stand-in" qemu-kvm -hda web1.qcow2
+    doubt '^qemu-img: it cannot open what the image names$'
     stand_in "kill -SEGV \$\$"
     disks --qemu-img="$T/stand-in" qemu-kvm -hda web1.qcow2
     doubt '^qemu-img: it says nothing$'

@@ -79,6 +79,13 @@ static const Row chain_rows[] = {
     {"qemu-kvm -drive file=/raw,if=none,id=d -device "
      "scsi-hd,drive=d,share-rw=on",
      "shared /raw"},
+    /* nobody knows that it is raw */
+    {"qemu-kvm -drive file=/broken,if=none,id=d -device "
+     "scsi-hd,drive=d,share-rw=on",
+     "exclusive /broken\nreadonly ?backing chain of '/broken'"},
+    {"qemu-kvm -drive file=/nowhere,if=none,id=d -device "
+     "scsi-hd,drive=d,share-rw=on",
+     "exclusive /nowhere"},
     {"qemu-kvm -drive file=/top,if=none,id=d -device "
      "scsi-hd,drive=d,share-rw=on",
      "exclusive /top\nreadonly /mid\nreadonly /base"},

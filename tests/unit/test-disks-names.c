@@ -189,6 +189,7 @@ static void configuration(void)
     static const FakeFile files[] = {
         {"c", 0, 0,
          "# vm\n\n[drive \"d\"]\n  file = \"/a\"\n  if = \"none\"\n"
+         "  format = \"raw\"\n"
          "[device]\n  driver = \"scsi-hd\"\n  drive = \"d\"\n"
          "  share-rw = \"on\"\n[machine]\n  type = \"q35\"\n"
          "[name]\n  guest = \"web1\"\n[memory]\n  size = \"1G\"",
