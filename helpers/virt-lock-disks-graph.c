@@ -59,7 +59,8 @@ static Mode mode_through(const Node *parent, const Edge *edge)
     /* it is opened for writing all the same, and can be plugged itself */
     if (parent->read_only)
         return edge->child->auto_read_only ? MODE_READONLY : MODE_EXCLUSIVE;
-    if (parent->mode == MODE_SHARED && parent->driver->kind != DRIVER_FILTER)
+    /* metadata is written whatever the guest does, and never shared */
+    if (parent->driver->kind != DRIVER_FILTER)
         return MODE_EXCLUSIVE;
     return parent->mode;
 }

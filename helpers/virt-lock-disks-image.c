@@ -123,14 +123,18 @@ static const char *why_not(const Node *node, const Storage *storage)
     return NULL;
 }
 
-/* What is not known to be raw has metadata that two must not write to. */
-static void add_unshared(List *list, const Node *node, const Storage *storage,
-                         const json_t *chain)
+/* What is done to the image, its data file and its extents: @mode, but that
+ * QEMU writes metadata whatever the guest does, and shares it with nobody.
+ * What is not known to be raw may have some. */
+static Mode image_mode(const Node *node, const json_t *chain, Mode mode)
 {
     const char *format = keyval_string(json_array_get(chain, 0), "format");
 
+    if (node->read_only)
+        return MODE_READONLY;
     if (!node->driver_name && g_strcmp0(format, "raw") != 0)
-        list_add(list, storage, MODE_EXCLUSIVE, "");
+        return MODE_EXCLUSIVE;
+    return mode;
 }
 
 /* What qemu-img says; NULL where it is not asked, or does not know. */
@@ -161,7 +165,7 @@ void list_add_image(List *list, const Node *node, const Storage *storage,
 {
     g_autoptr(json_t) chain = ask(list, node, storage);
 
-    if (mode == MODE_SHARED)
-        add_unshared(list, node, storage, chain);
+    mode = image_mode(node, chain, mode);
+    list_add(list, storage, mode, node->from);
     add_chain(list, chain, node, storage, mode);
 }

@@ -34,6 +34,21 @@ line() {
     jq -c "select(.kind == \"$1\") | del(.kind)" <<<"$output"
 }
 
+# stand_in SCRIPT: a qemu-img that does what SCRIPT says
+stand_in() {
+    printf '#!/bin/sh\n%s\n' "$1" >"$T/stand-in"
+    chmod +x "$T/stand-in"
+}
+
+# doubt REASON: the image is printed, and that no more is known of it
+doubt() {
+    says "exclusive web1.qcow2"
+    matches "uncovered" "$1" "$(jq -r 'select(.kind == "uncovered") |
+        select(.mode == "readonly") | .reason' <<<"$output")"
+    matches "what" "^backing chain of '$T/web1.qcow2'\$" \
+        "$(jq -r 'select(.kind == "uncovered").what' <<<"$output")"
+}
+
 # images: web1.qcow2 -> mid.qcow2 -> base.raw, and others beside them
 images() {
     truncate -s 1M base.raw a.raw b.raw c.raw
@@ -296,8 +311,10 @@ END
         -drive file=a.raw,format=raw,if=none,id=cd1 -device scsi-cd,drive=cd1 \
         -blockdev driver=file,filename=b.raw,node-name=cd2,read-only=on \
         -device ide-cd,drive=cd2 -drive if=none,id=empty,media=cdrom \
-        -device ide-cd,drive=empty -drive file=c.raw,format=raw,media=cdrom
-    says "readonly a.raw" "readonly b.raw" "readonly c.raw"
+        -device ide-cd,drive=empty -drive file=c.raw,format=raw,media=cdrom \
+        -drive file=web1.qcow2,if=none,id=cd3 -device scsi-cd,drive=cd3
+    says "readonly a.raw" "readonly b.raw" "readonly c.raw" \
+        "exclusive web1.qcow2" "readonly mid.qcow2" "readonly base.raw"
 }
 
 @test "QEMU agrees: disks that are shared" {
@@ -403,21 +420,6 @@ END
     same "no disks" "" "$output"
     "$DISKS" --no-chain qemu-kvm -hda a >/dev/full 2>err && fail "written"
     same "full" "virt-lock-disks: cannot write the answer: No space left on device" "$(<err)"
-}
-
-# stand_in SCRIPT: a qemu-img that does what SCRIPT says
-stand_in() {
-    printf '#!/bin/sh\n%s\n' "$1" >"$T/stand-in"
-    chmod +x "$T/stand-in"
-}
-
-# doubt REASON: the image is printed, and that no more is known of it
-doubt() {
-    says "exclusive web1.qcow2"
-    matches "uncovered" "$1" "$(jq -r 'select(.kind == "uncovered") |
-        select(.mode == "readonly") | .reason' <<<"$output")"
-    matches "what" "^backing chain of '$T/web1.qcow2'\$" \
-        "$(jq -r 'select(.kind == "uncovered").what' <<<"$output")"
 }
 
 @test "qemu-img that hangs is killed, and the image is printed" {

@@ -89,6 +89,13 @@ static const Row chain_rows[] = {
     {"qemu-kvm -drive file=/top,if=none,id=d -device "
      "scsi-hd,drive=d,share-rw=on",
      "exclusive /top\nreadonly /mid\nreadonly /base"},
+    {"qemu-kvm -drive file=/raw,if=none,id=d -device ide-cd,drive=d",
+     "readonly /raw"},
+    {"qemu-kvm -drive file=/data,if=none,id=d -device ide-cd,drive=d",
+     "exclusive /data\nexclusive /d1\nreadonly /under\nreadonly /d2"},
+    {"qemu-kvm -blockdev file,filename=/data,node-name=s -blockdev "
+     "qcow2,read-only=on,file=s,backing=",
+     "exclusive /data\nreadonly /d1"},
     {"qemu-kvm -drive file=/dev/vg/a,if=none -drive "
      "file=/dev/dm-7,readonly=on,format=raw",
      "exclusive /dev/vg/a\nreadonly /dev/vg/b"},
