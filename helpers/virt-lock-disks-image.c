@@ -34,6 +34,8 @@ static void add_named(List *list, const char *filename, gboolean probed,
         if (found->storage)
             list_add(list, found->storage, MIN(mode, found->mode), from);
     }
+    for (guint i = 0; i < graph->warnings->len; i++)
+        list_warn(list, g_ptr_array_index(graph->warnings, i));
 }
 
 /* "data file of '/vm/web1.qcow2'": the images's own name may be anything. */

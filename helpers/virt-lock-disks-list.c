@@ -100,7 +100,7 @@ void list_add(List *list, const Storage *storage, Mode mode, const char *from)
     json_array_append_new(list->lines, line_of(storage, mode, from));
 }
 
-static void add_warning(List *list, const char *text)
+void list_warn(List *list, const char *text)
 {
     json_t *line = json_object();
 
@@ -157,7 +157,7 @@ static void add_node(List *list, const Node *node)
             "QEMU's own image locks are off for '%s' (locking=off), so the "
             "drain cannot be proved",
             path);
-        add_warning(list, text);
+        list_warn(list, text);
     }
     for (guint i = 0; i < node->images->len; i++)
         list_add_image(list, g_ptr_array_index(node->images, i), node->storage,
@@ -170,7 +170,7 @@ static void add_graph(List *list, Graph *graph)
     for (guint i = 0; i < graph->nodes->len; i++)
         add_node(list, g_ptr_array_index(graph->nodes, i));
     for (guint i = 0; i < graph->warnings->len; i++)
-        add_warning(list, g_ptr_array_index(graph->warnings, i));
+        list_warn(list, g_ptr_array_index(graph->warnings, i));
 }
 
 static void add_vm(List *list, const Command *command)

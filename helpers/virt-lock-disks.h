@@ -293,6 +293,8 @@ json_t *disks_list(char **argv, const World *world, GError **error);
 const char *mode_name(Mode mode);
 /* Adds a line, or strengthens the mode of the one that is there. */
 void list_add(List *list, const Storage *storage, Mode mode, const char *from);
+/* Adds a sentence. */
+void list_warn(List *list, const char *text);
 /* Adds what the image says of itself. @node uses the image whose storage is
  * @storage, and @mode is what is done to it. */
 void list_add_image(List *list, const Node *node, const Storage *storage,

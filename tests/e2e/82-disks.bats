@@ -395,6 +395,13 @@ END
     same "error" "virt-lock-disks: cannot read 'nowhere': No such file or directory" "$stderr"
 }
 
+@test "its own options end where the command begins" {
+    disks --no-chain runuser -u qemu -- kvm -hda a.raw --no-chain -h
+    says "exclusive a.raw"
+    disks --no-chain -- runuser -u qemu -- kvm -hda a.raw
+    says "exclusive a.raw"
+}
+
 @test "exit statuses, and nothing on standard output with them" {
     disks --help
     same "help" 0 "$status"
