@@ -38,7 +38,7 @@ static void add_named(List *list, const char *filename, gboolean probed,
         list_warn(list, g_ptr_array_index(graph->warnings, i));
 }
 
-/* "data file of '/vm/web1.qcow2'": the images's own name may be anything. */
+/* "data file of '/vm/web1.qcow2'": the image's own name may be anything. */
 static char *from_image(const char *what, const char *filename)
 {
     g_autofree char *protocol = filename_protocol(filename);

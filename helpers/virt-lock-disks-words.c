@@ -181,20 +181,32 @@ static gboolean is_qemu(const char *word)
            look_up(names, G_N_ELEMENTS(names), name);
 }
 
-/* The word that is QEMU: of "sudo -u qemu qemu-kvm" and "runuser -u qemu --
- * qemu-kvm" it is the last one. NULL where there is none. */
+/* TRUE where @words[0] is the argument of @words[-1]: "qemu" is also the user
+ * that QEMU runs as, "kvm" its group. */
+static gboolean is_user(char *const *words)
+{
+    static const char *const options[] = {
+        "-u", "-g", "-G", "--user", "--group", "--reuid", "--regid",
+    };
+
+    return !strchr(words[0], '/') && strlen(words[0]) <= strlen("qemu") &&
+           look_up(options, G_N_ELEMENTS(options), words[-1]);
+}
+
+/* The word that is QEMU: of "sudo -u qemu qemu-kvm" the second. NULL where
+ * there is none. */
 static char **find_qemu(char **argv)
 {
-    char **found = NULL;
+    char **first = NULL;
 
-    while (*argv && !is_qemu(*argv))
-        argv++;
-    while (*argv && is_qemu(*argv)) {
-        found = argv++;
-        if (*argv && g_str_equal(*argv, "--"))
-            argv++;
+    for (char **word = argv; *word; word++) {
+        if (!is_qemu(*word))
+            continue;
+        if (word == argv || !is_user(word))
+            return word;
+        first = first ? first : word;
     }
-    return found;
+    return first;
 }
 
 /* Separated by NULs, as the kernel shows them, else quoted as in a shell. */
