@@ -41,7 +41,7 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 common     := $(call obj,$(patsubst %,libsupervise/%.c,qmp places record record_read resource opened))
 supervisor := $(call obj,$(filter-out %/main.c %/seccomp_gen.c,$(wildcard supervisor/*.c)))
 client     := $(call obj,$(wildcard libsupervise/client*.c))
-disks      := $(call obj,$(wildcard helpers/virt-lock-disks-*.c) libsupervise/qmp.c libsupervise/resource.c)
+disks      := $(call obj,$(wildcard helpers/virt-lock-disks-*.c))
 programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl $(BUILD)/virt-lock-disks
 unit_file  := virt-lock-supervisor@.service
 mans       := $(patsubst %.pod,$(BUILD)/%,$(wildcard docs/*.pod))
@@ -64,7 +64,7 @@ $(BUILD)/virt-lock-supervisor: $(BUILD)/supervisor/main.o $(supervisor) $(common
 	$(LINKEXE)
 $(BUILD)/virt-lockctl: $(call obj,$(wildcard helpers/virt-lockctl*.c)) $(client) $(common)
 	$(LINKEXE)
-$(BUILD)/virt-lock-disks: $(BUILD)/helpers/virt-lock-disks.o $(disks)
+$(BUILD)/virt-lock-disks: $(BUILD)/helpers/virt-lock-disks.o $(disks) $(common)
 	$(LINKEXE)
 $(BUILD)/tables: $(BUILD)/docs/tables.o $(supervisor) $(common)
 	$(LINKEXE)

@@ -7,9 +7,9 @@ race       := $(BUILD)/tests/race/race-disks
 
 $(race): $(call obj,$(wildcard tests/race/*.c)) $(client) $(common)
 	$(LINKEXE)
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common) $(disks)
 	$(LINKEXE)
-$(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common)
+$(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common) $(disks)
 	$(LINKEXE) $(FUZZER)
 
 # Stand-ins and measuring tools: static, none of our code in them.

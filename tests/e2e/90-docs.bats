@@ -11,7 +11,9 @@ load ../lib/common
 
 SOURCE=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 DOCS=$SOURCE/docs
-PAGES="virt-lock-supervisor.8 virt-lockctl.1 virt-lock-protocol.7"
+PAGES="virt-lock-supervisor.8 virt-lockctl.1 virt-lock-disks.1"
+PAGES="$PAGES virt-lock-protocol.7"
+DISKS=$BUILD/virt-lock-disks
 
 # equal WHAT: compares the lists in files "expected" and "actual"
 equal() {
@@ -63,6 +65,9 @@ verbatim() {
     "$LOCKCTL" --help | help_options >expected
     page_options virt-lockctl.1 >actual
     equal "options of virt-lockctl"
+    "$DISKS" --help | help_options >expected
+    page_options virt-lock-disks.1 >actual
+    equal "options of virt-lock-disks"
 }
 
 @test "every command in virt-lockctl --help is in the man page, and so back" {
@@ -83,6 +88,25 @@ verbatim() {
         sort -u >expected
     items_of "$(page virt-lockctl.1)" 'EXIT STATUS' | sort >actual
     equal "exit statuses of virt-lockctl"
+    { echo 0; grep -hoE 'define EXIT_[A-Z_]+ +[0-9]+' \
+        "$SOURCE"/helpers/virt-lock-disks*.c | grep -oE '[0-9]+$'; } |
+        sort -u >expected
+    items_of "$(page virt-lock-disks.1)" 'EXIT STATUS' | sort >actual
+    equal "exit statuses of virt-lock-disks"
+}
+
+@test "what virt-lock-disks prints is what its page says" {
+    sed -n 's/^ *set_text(line, "kind", "\([a-z]*\)");$/\1/p' \
+        "$SOURCE"/helpers/virt-lock-disks-list.c | sort >expected
+    sed -n '/define DISKS_MODES/,/^$/s/.*"\([a-z]*\)".*/\1/p' \
+        "$SOURCE"/helpers/virt-lock-disks.h | grep -v none | sort >>expected
+    items_of "$(page virt-lock-disks.1)" OUTPUT | sort >items
+    sort expected | sort >wanted
+    diff wanted items
+    grep -hoE ' lease\("[a-z]+"' "$SOURCE"/helpers/virt-lock-disks-storage.c |
+        cut -d'"' -f2 | sort -u >expected
+    items_of "$(page virt-lock-disks.1)" KEYS | sort >actual
+    equal "lockspaces"
 }
 
 @test "exit statuses are what the man pages say" {
@@ -200,7 +224,7 @@ print(count)' >count
             2>&1 | tee -a said
     done
     refute grep -vE ' pod syntax OK\.$' said
-    same "pages" 6 "$(wc -l <said)"
+    same "pages" 8 "$(wc -l <said)"
 }
 
 @test "man pages render without warnings" {
@@ -234,7 +258,9 @@ print(count)' >count
 }
 
 @test "examples use options that exist" {
-    { "$SUPERVISOR" --help; "$LOCKCTL" --help; } | help_options |
+    for program in "$SUPERVISOR" "$LOCKCTL" "$DISKS"; do
+        "$program" --help
+    done | help_options |
         sed 's/=.*//' | sort -u >known
     { for page in $PAGES; do verbatim "$page"; done; cat "$SOURCE/README.md"; } |
         grep -oE '(^|[ `(])--[a-z][a-z-]+' | grep -oE -- '--.*' |
