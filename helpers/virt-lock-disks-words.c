@@ -171,17 +171,20 @@ static const char *look_up(const char *const *names, gsize count,
     return NULL;
 }
 
+/* Of one letter more it is a shell's word: "sh -c 'qemu-system-x86_64 ...'"
+ * is a command that nobody here reads. */
 static gboolean is_qemu(const char *word)
 {
     static const char *const names[] = {"qemu-kvm", "kvm", "qemu"};
+    static const char letters[] = "-_.+0123456789"
+                                  "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     const char *slash = strrchr(word, '/');
     const char *name = slash ? slash + 1 : word;
 
-    if (g_str_has_prefix(name, "qemu-system-")) /* and no "sh -c" with it */
-        return !name[strspn(name, "-_.+0123456789"
-                                  "abcdefghijklmnopqrstuvwxyz"
-                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ")];
-    return look_up(names, G_N_ELEMENTS(names), name);
+    if (g_str_has_prefix(name, "qemu-system-"))
+        return strlen(name) == strspn(name, letters);
+    return look_up(names, G_N_ELEMENTS(names), name) != NULL;
 }
 
 /* TRUE where @words[0] is the argument of @words[-1]: "qemu" is also the user

@@ -46,6 +46,9 @@ static void words(void)
         {"@/none", "cannot find the disks of ''"},
         {"sleep 1", "cannot find the disks of 'sleep': it is not QEMU; name "
                     "them with --disk"},
+        {"sh -c 'qemu-system-x86_64 -hda /vm/a'",
+         "cannot find the disks of 'sh': it is not QEMU"},
+        {"'/opt/my qemu/qemu-system-x86_64' -hda /vm/a", "exclusive /vm/a"},
         {"qemu-img info /vm/a", "cannot find the disks of 'qemu-img'"},
         {"qemu-kvm -name web1 -uuid " UUID, "vm web1 " UUID},
         {"qemu-kvm -name guest=web1,debug-threads=on -incoming tcp:0:1 a",
