@@ -21,7 +21,9 @@ tests: $(programs) $(unit) $(fuzzers) $(testbin) $(race) $(mans) $(catalog) $(BU
 check: deps ## build, and run every test (JOBS=N; STRICT=1: a skip fails)
 	+$(MAKE) -j$(JOBS) tests
 	tests/lib/check.sh $(BUILD) $(JOBS)
-check-long: check ## the same, and what takes minutes (RACE_SECONDS=180)
+check-long: check ## the same, and what takes minutes: races (RACE_SECONDS=180), systemd in a container
+	tests/lib/deps.sh long
+	BUILD=$(abspath $(BUILD)) prove --exec '' --timer tests/long/*.bats
 	tests/race/run.sh $(BUILD) $(or $(RACE_SECONDS),180)
 check-asan: deps ## the same under AddressSanitizer and UBSan
 	+$(MAKE) -j$(JOBS) tests BUILD=build-asan HARDEN= CFLAGS="-O1 -g" \
