@@ -93,7 +93,7 @@ guint64 child_start_time(Child *child);
 int child_pidfd(const Child *child);
 gboolean child_is_started(const Child *child);
 
-/* "process 4711 is in state D (fuse_direct_IO)", newly allocated. */
+/* What it does, as proc_describe says it; newly allocated. */
 char *child_describe(const Child *child);
 /* A process of the tree that has the file open (see proc.h), or 0. @sure is
  * set to FALSE where one of them did not let us look. */
