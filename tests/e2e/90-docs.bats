@@ -334,8 +334,8 @@ print(count)' >count
     done <states
 }
 
-@test "README's commands, targets and rooms exist, and it is one screen" {
-    [ "$(wc -l <"$SOURCE/README.md")" -le 70 ]
+@test "README's commands, targets and rooms exist, and it is short" {
+    [ "$(wc -l <"$SOURCE/README.md")" -le 90 ]
     "$LOCKCTL" --help >help
     sed -n 's/^\$ virt-lockctl \([a-z]*\).*/\1/p' "$SOURCE/README.md" >used
     [ "$(wc -l <used)" -ge 2 ]
@@ -356,17 +356,37 @@ print(count)' >count
     done <rooms
 }
 
+# transcript REGEX: the line of README's transcript that is like it
+transcript() {
+    grep -E -- "$1" "$SOURCE/README.md"
+}
+
 @test "README's transcript happens so" {
-    make_disk web1.raw
-    start_supervisor web1 --disk web1.raw -- sleep 1000
-    "$LOCKCTL" list >vms
-    same "header" "$(grep -E '^NAME ' "$SOURCE/README.md" | tr -s ' ')" \
-        "$(head -n 1 vms | tr -s ' ')"
-    run_supervisor --name web2 --disk web1.raw -- sleep 1000
+    requires qemu-system-x86_64 qemu-img
+    PATH=$PROGRAMS:$PATH
+    eval "$(transcript '^\$ cd /vm && ' | sed 's/^.*&& //')"
+    transcript '^\$ virt-lock-supervisor .*&$' | sed 's/^\$ //; s/ &$//' >one.sh
+    spawn web1 bash -c "exec $(<one.sh)"
+    wait_until state_is_running web1
+    record "$("$LOCKCTL" child web1)"
+    "$LOCKCTL" list >said
+    same "header" "$(transcript '^NAME ' | tr -s ' ')" \
+        "$(head -n 1 said | tr -s ' ')"
+    "$LOCKCTL" leases web1 >said
+    same "header" "$(transcript '^ID ' | tr -s ' ')" \
+        "$(head -n 1 said | tr -s ' ')"
+    transcript '^\$ virt-lock-supervisor .*echo' |
+        sed 's/^\$ //; s/; echo.*//' >two.sh
+    run_program bash two.sh
     same "exit status of the second" 123 "$status"
-    matches stderr "^virt-lock-supervisor\[web2\]: cannot acquire '.*/web1.raw': held by 'web1' \(" "$stderr"
+    matches stderr "^virt-lock-supervisor\[web2\]: cannot acquire '$T/web1.qcow2': held by 'web1' \(" "$stderr"
     "$LOCKCTL" revoke web1 --reason 'moved by admin'
-    gone "$CHILD" || fail "the child lives"
-    ended "$SUP"
+    ended "$PID"
     same "exit status of the first" 124 "$STATUS"
+    matches "what it says" "$(transcript 'lost: moved' | sed "s/'.*'/'.*'/" |
+        sed 's/[][]/\\&/g')" "$(cat web1.err)"
+}
+
+state_is_running() {
+    [ "$("$LOCKCTL" status "$1" --json 2>/dev/null | jq -r .state)" = RUNNING ]
 }

@@ -30,6 +30,7 @@ installed() {
 ./opt/vls/share/doc/virt-lock-supervisor/LICENSE
 ./opt/vls/share/doc/virt-lock-supervisor/NEWS.md
 ./opt/vls/share/doc/virt-lock-supervisor/README.md
+./opt/vls/share/doc/virt-lock-supervisor/cookbook.md
 ./opt/vls/share/doc/virt-lock-supervisor/design.md
 ./opt/vls/share/doc/virt-lock-supervisor/examples/web1.conf
 ./opt/vls/share/doc/virt-lock-supervisor/file-protocol.md

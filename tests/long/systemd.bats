@@ -295,3 +295,27 @@ catches_term() {
     has_line said 'GONE: the child exited with status 0'
     inside /opt/vls/taker --try "/vm/$N.raw"
 }
+
+# recipe NAME: a recipe of the cookbook, as it stands there, in the container
+recipe() {
+    awk -v name="<!-- recipe: $1 -->" '
+        $0 == name { found = 1; next }
+        found && /^```$/ { exit }
+        found && !/^```sh$/' "$BATS_TEST_DIRNAME/../../docs/cookbook.md" >"$1.sh"
+    test -s "$1.sh"
+    inside bash -eu -c "$(<"$1.sh")"
+}
+
+@test "the cookbook's service" {
+    N=web1
+    qemu-img create -q -f qcow2 "$VM/web1.qcow2" 16M
+    recipe unit-conf
+    recipe unit-start >said
+    has_line said 'Active: active \(running\)'
+    has_line said 'STARTING -> RUNNING: every lease is held'
+    same "enabled" enabled "$(inside systemctl is-enabled "$(unit web1)")"
+    inside virt-lockctl leases web1 >said
+    has_line said '/vm/web1.qcow2'
+    inside systemctl disable --now "$(unit web1)"
+    same "state" inactive "$(unit_property web1 ActiveState)"
+}
