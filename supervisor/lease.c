@@ -190,7 +190,7 @@ const Resource *lease_table_covering(LeaseTable *table, gboolean block,
 
         if (lease->d.identified && lease->status != LEASE_WANTED &&
             lease->d.block == block && lease->d.device == device &&
-            lease->d.inode == inode)
+            lease->d.inode == inode && lease->resource->offset == 0)
             return lease->resource;
     }
     return NULL;
