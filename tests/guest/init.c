@@ -146,6 +146,21 @@ static uint64_t diskseq(const char *name)
     return strtoull(text, NULL, 10);
 }
 
+/* A new disk is seen in /sys before it can be opened; once it can, another
+ * uevent comes. */
+static bool is_ready(const char *name)
+{
+    char path[64];
+    int fd;
+
+    snprintf(path, sizeof(path), "/dev/%.31s", name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
+}
+
 static void start_writer(Disk *disk, const WriterOptions *options)
 {
     disk->writer = fork();
@@ -186,6 +201,8 @@ static void scan_disks(Disk *disks, const WriterOptions *options)
         disk = find_disk(disks, entry->d_name);
         seq = diskseq(entry->d_name);
         if (!disk || disk->writer || (disk->name[0] && disk->diskseq == seq))
+            continue;
+        if (!is_ready(entry->d_name))
             continue;
         snprintf(disk->name, sizeof(disk->name), "%.31s", entry->d_name);
         disk->diskseq = seq;

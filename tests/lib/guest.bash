@@ -53,8 +53,9 @@ guest_teardown() {
 
 # Where a test has failed, the last that its guests said.
 guest_logs() {
-    [ "${BATS_TEST_COMPLETED:-}" = 1 ] ||
-        tail -n 5 "$T"/*.log "$T"/*.events 2>/dev/null || :
+    [ "${BATS_TEST_COMPLETED:-}" != 1 ] || return 0
+    grep -v ' ACK ' "$T"/*.log | tail -n 20 || :
+    tail -n 5 "$T"/*.log "$T"/*.events 2>/dev/null || :
 }
 
 # --- QEMU ------------------------------------------------------------------
