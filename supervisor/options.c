@@ -17,6 +17,7 @@
 typedef struct {
     Options *options;
     char **disks, **leases;
+    char *attach, *attach_pidfd;
     char *pid_fd, *json_status_fd, *stop_timeout, *log_level, *uuid, *name,
         *pid_file;
     gboolean version, help;
@@ -90,6 +91,11 @@ static GOptionGroup *make_group(Raw *raw)
          "Lease driver: file (default) or nop", "NAME"},
         {"param", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->params,
          "Parameter for the driver", "KEY=VALUE"},
+        {"attach", 0, 0, G_OPTION_ARG_FILENAME, &raw->attach,
+         "Watch over a process that runs, in place of a command",
+         "PID[:START]"},
+        {"attach-pidfd", 0, 0, G_OPTION_ARG_FILENAME, &raw->attach_pidfd,
+         "The same, by a pidfd", "N"},
         {"name", 0, 0, G_OPTION_ARG_FILENAME, &raw->name,
          "The VM's name (default: the command's)", "NAME"},
         {"uuid", 0, 0, G_OPTION_ARG_FILENAME, &raw->uuid,
@@ -172,10 +178,45 @@ gboolean options_set_uuid(Options *o, const char *uuid, GError **error)
     return o->uuid != NULL;
 }
 
+/* PID[:START]; see proc(5) for the start time. */
+static gboolean parse_process(Options *o, const char *text, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ":", 2);
+    guint64 pid = 0;
+
+    if (!parts[0] ||
+        !g_ascii_string_to_unsigned(parts[0], 10, 1, G_MAXINT, &pid, NULL) ||
+        (parts[1] && !g_ascii_string_to_unsigned(parts[1], 10, 1, G_MAXUINT64,
+                                                 &o->attach_start, NULL)))
+        return refuse(error, "--attach", text,
+                      "it is not the number of a process, or that and its "
+                      "start time");
+    o->attach_pid = (pid_t)pid;
+    return TRUE;
+}
+
+/* What only makes sense with a command of our own. */
+static gboolean check_attach(Options *o, const Raw *raw, GError **error)
+{
+    const char *value = raw->attach ? raw->attach : raw->attach_pidfd;
+
+    if (raw->attach && raw->attach_pidfd)
+        return refuse(error, "--attach", value,
+                      "--attach-pidfd is given as well");
+    if (o->user || o->group)
+        return refuse(error, o->user ? "--user" : "--group",
+                      o->user ? o->user : o->group,
+                      "a process that runs keeps its own");
+    return raw->attach ? parse_process(o, raw->attach, error)
+                       : parse_fd("--attach-pidfd", raw->attach_pidfd,
+                                  &o->attach_pidfd, error);
+}
+
 /* Who the VM is, as far as nothing else says so. */
 static gboolean check_identity(Options *o, const Raw *raw, GError **error)
 {
-    g_autofree char *name = g_path_get_basename(o->command[0]);
+    g_autofree char *name =
+        o->attach ? g_strdup("attached") : g_path_get_basename(o->command[0]);
 
     o->name_given = raw->name != NULL;
     o->uuid_given = raw->uuid != NULL;
@@ -279,6 +320,12 @@ static gboolean parse(Raw *raw, char **argv, GError **error)
     if (own[1])
         return refuse(error, "argument", own[1],
                       "it stands before '--', where only options may");
+    o->attach = raw->attach || raw->attach_pidfd;
+    if (o->attach && argv[n])
+        return refuse(error, "argument", argv[n],
+                      "there is no command where a process is attached");
+    if (o->attach)
+        return check_attach(o, raw, error) && check(o, raw, error);
     if (!argv[n] || !argv[n + 1] || !*argv[n + 1]) {
         g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
                     "cannot start a command: %s",
@@ -304,6 +351,7 @@ Options *options_parse(char **argv, GError **error)
     Raw raw = {.options = options};
     gboolean done;
 
+    options->attach_pidfd = -1;
     options->pid_fd = -1;
     options->json_status_fd = -1;
     options->stop_timeout_ms = STOP_TIMEOUT_MS;
@@ -314,6 +362,8 @@ Options *options_parse(char **argv, GError **error)
     done = parse(&raw, argv, error);
     g_strfreev(raw.disks);
     g_strfreev(raw.leases);
+    g_free(raw.attach);
+    g_free(raw.attach_pidfd);
     g_free(raw.pid_fd);
     g_free(raw.json_status_fd);
     g_free(raw.stop_timeout);

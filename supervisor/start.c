@@ -263,7 +263,10 @@ gboolean start_prepare(Supervisor *s, GError **error)
     if (!open_drivers(s, error) || !register_leases(s, error))
         return FALSE;
     s->child = child_new(&supervisor_child_events, s, error);
-    return s->child && make_directory("run", s->run_dir, error) &&
+    if (!s->child || (o->attach && !child_attach(s->child, o->attach_pid,
+                                                 o->attach_pidfd, error)))
+        return FALSE;
+    return make_directory("run", s->run_dir, error) &&
            make_directory("state", s->state_dir, error);
 }
 
@@ -295,6 +298,21 @@ static void say_confinement(Supervisor *s)
                    missing->str);
 }
 
+/* What is left to be done is done without rights. */
+static void confine(Supervisor *s)
+{
+    confine_close_inherited();
+    s->confined = confine_apply();
+    say_confinement(s);
+}
+
+void start_adopt(Supervisor *s)
+{
+    lease_table_used(s->leases);
+    child_adopt(s->child);
+    confine(s);
+}
+
 gboolean start_child(Supervisor *s, GError **error)
 {
     ChildSpec spec = {
@@ -318,9 +336,7 @@ gboolean start_child(Supervisor *s, GError **error)
     /* Nothing irreversible before the fork; from here on it may overlap with
      * the child's exec. */
     child_start(s->child);
-    confine_close_inherited();
-    s->confined = confine_apply();
-    say_confinement(s);
+    confine(s);
     return TRUE;
 }
 

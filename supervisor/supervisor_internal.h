@@ -75,6 +75,8 @@ gboolean start_prepare(Supervisor *supervisor, GError **error);
 gboolean start_listen(Supervisor *supervisor, GError **error);
 /* Parks the child, confines us, lets the child go on. */
 gboolean start_child(Supervisor *supervisor, GError **error);
+/* The same of the process that is attached: makes it the child. */
+void start_adopt(Supervisor *supervisor);
 /* The child runs: looks, a little later and once, for disks that it has open
  * without a lease. */
 void start_look(Supervisor *supervisor);
