@@ -148,6 +148,7 @@ static gboolean open_drivers(Supervisor *s, GError **error)
         .owner = &s->owner,
         .events = &lease_driver_events,
         .opaque = s->leases,
+        .is_childs = s->options->attach ? start_is_childs : NULL,
     };
     s->driver = s->ops->open(&s->context, error);
     if (!s->driver)
@@ -299,18 +300,11 @@ static void say_confinement(Supervisor *s)
 }
 
 /* What is left to be done is done without rights. */
-static void confine(Supervisor *s)
+void start_confine(Supervisor *s)
 {
     confine_close_inherited();
     s->confined = confine_apply();
     say_confinement(s);
-}
-
-void start_adopt(Supervisor *s)
-{
-    lease_table_used(s->leases);
-    child_adopt(s->child);
-    confine(s);
 }
 
 gboolean start_child(Supervisor *s, GError **error)
@@ -322,6 +316,7 @@ gboolean start_child(Supervisor *s, GError **error)
     };
 
     lease_table_used(s->leases);
+    start_inherited(s);
     spec.n_inherit = driver_file.inherit(s->file_driver, spec.inherit,
                                          G_N_ELEMENTS(spec.inherit));
     if (s->credentials) {
@@ -336,7 +331,7 @@ gboolean start_child(Supervisor *s, GError **error)
     /* Nothing irreversible before the fork; from here on it may overlap with
      * the child's exec. */
     child_start(s->child);
-    confine(s);
+    start_confine(s);
     return TRUE;
 }
 

@@ -54,13 +54,16 @@ law "supervisor/proc.c supervisor/proc.h supervisor/cgroup.c supervisor/confine.
 law "supervisor/options.c supervisor/options.h" "$lib report.h"
 law "supervisor/disks.c supervisor/disks.h" "$lib options.h report.h"
 law "$(ls supervisor/unleased.[ch])" "$lib child.h lease.h"
+law "$(ls supervisor/attach.[ch])" "$lib options.h report.h proc.h"
+law "supervisor/sweep.c supervisor/sweep.h" ""
 law "supervisor/driver.h" "record.h resource.h"
 law "$(ls supervisor/driver_*.[ch])" "$lib driver.h driver_file_internal.h"
 law "$(ls supervisor/lease*.[ch])" "$lib driver.h"
-law "$(ls supervisor/child.[ch] supervisor/tree.[ch])" "qmp.h signals.h cgroup.h proc.h tree.h watch.h"
+law "$(ls supervisor/child*.[ch] supervisor/tree.[ch])" \
+    "qmp.h child.h signals.h cgroup.h proc.h sweep.h tree.h watch.h"
 law "$(ls supervisor/control.[ch] supervisor/session.[ch])" "qmp.h session.h control.h watch.h"
 law "supervisor/verbs.c supervisor/verbs_check.c supervisor/verbs.h" "$lib control.h supervisor.h"
-law "supervisor/main.c" "confine.h disks.h options.h report.h signals.h supervisor.h"
+law "supervisor/main.c" "attach.h confine.h disks.h options.h report.h signals.h supervisor.h"
 
 echo "lint: one room each signals and waits, exits, steps the machine"
 only() {
@@ -69,7 +72,7 @@ only() {
     [ -z "$found" ] || say "$3: $found"
 }
 only '\b(kill|pidfd_send_signal|waitid|waitpid|wait4) ?\(' \
-    '^supervisor/child\.c$' "signals or waits"
+    '^supervisor/(child|sweep)\.c$' "signals or waits"
 only '[^_]\bexit ?\(' '^(supervisor/(main|seccomp_gen)\.c|helpers/)' "exits"
 only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask)?\.c)$' \
     "steps the machine"
