@@ -76,7 +76,8 @@ static gboolean on_wait(const char *option, const char *value, gpointer data,
     return TRUE;
 }
 
-static GOptionGroup *make_group(Raw *raw)
+/* What is leased, and for whom. */
+static void add_leases(GOptionGroup *group, Raw *raw)
 {
     Options *o = raw->options;
     const GOptionEntry entries[] = {
@@ -107,6 +108,17 @@ static GOptionGroup *make_group(Raw *raw)
         {"wait", 0, G_OPTION_FLAG_OPTIONAL_ARG | G_OPTION_FLAG_FILENAME,
          G_OPTION_ARG_CALLBACK, on_wait, "Wait for leases that others hold",
          "SECONDS"},
+        {0},
+    };
+
+    g_option_group_add_entries(group, entries);
+}
+
+/* How it runs, and how it is told of. */
+static void add_running(GOptionGroup *group, Raw *raw)
+{
+    Options *o = raw->options;
+    const GOptionEntry entries[] = {
         {"pid-fd", 0, 0, G_OPTION_ARG_FILENAME, &raw->pid_fd,
          "Write the child's pid to descriptor N", "N"},
         {"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &raw->pid_file,
@@ -135,17 +147,18 @@ static GOptionGroup *make_group(Raw *raw)
          NULL},
         {0},
     };
-    GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, raw, NULL);
 
     g_option_group_add_entries(group, entries);
-    return group;
 }
 
 static GOptionContext *make_context(Raw *raw)
 {
     GOptionContext *context = g_option_context_new("-- COMMAND [ARG...]");
+    GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, raw, NULL);
 
-    g_option_context_set_main_group(context, make_group(raw));
+    add_leases(group, raw);
+    add_running(group, raw);
+    g_option_context_set_main_group(context, group);
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_set_summary(
         context, "Runs a virtual machine under its disk leases: takes them "

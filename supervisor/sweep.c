@@ -42,7 +42,7 @@ void sweep_clear(Sweep *sweep)
 {
     int err = errno;
 
-    for (size_t i = 0; i < sweep->n; i++)
+    for (size_t i = 0; sweep->all && i < sweep->n; i++)
         close(sweep->all[i].pidfd);
     if (sweep->deaths >= 0)
         close(sweep->deaths);

@@ -19,6 +19,10 @@ victim() {
     wait_until test -s victim.ready
 }
 
+victim_is() {
+    VICTIM=$1
+}
+
 # attach [OPTION...]: a supervisor for it, with every lease held; $SUP
 attach() {
     rm -f pid
@@ -42,6 +46,22 @@ become() {
     record "$SUP" || :
 }
 LIVENESS=()
+
+none_but_the_taker() {
+    same "those that live" "$PID" "$(recorded | sort -u | paste -sd ' ')"
+}
+
+# refused SENTENCE OPTION...
+refused() {
+    run_supervisor "${@:2}"
+    same "exit status of ${*:2}" 125 "$status"
+    matches "$*" "cannot $1" "$stderr"
+}
+
+# locks_of_qemu FILE
+locks_of_qemu() {
+    grep -qE ":$(stat -c %i "$T/$1") 10[01] 101" /proc/locks
+}
 
 @test "a process is attached by its number, and told of like a child" {
     victim
@@ -102,10 +122,6 @@ os.execv(sys.argv[2], [sys.argv[2], "--attach-pidfd", str(fd)] + sys.argv[3:])
     none_but_the_taker
 }
 
-none_but_the_taker() {
-    same "those that live" "$PID" "$(recorded | sort -u | paste -sd ' ')"
-}
-
 @test "where a lease cannot be had it is left alone" {
     victim
     take a
@@ -155,13 +171,6 @@ none_but_the_taker() {
     same "exit status" 0 "$STATUS"
 }
 
-# refused SENTENCE OPTION...
-refused() {
-    run_supervisor "${@:2}"
-    same "exit status of ${*:2}" 125 "$status"
-    matches "$*" "cannot $1" "$stderr"
-}
-
 @test "what cannot be attached is refused with a sentence" {
     victim
     refused "attach to process $VICTIM: it was not started at that time" \
@@ -197,7 +206,7 @@ refused() {
     spawn shell bash -c 'echo $$ >"$1/cgroup.procs"; read -r x <order
         "$2" --ready "$3" --daemonize; exec sleep 1000' sh "$group" \
         "$FAKEVMM" "$T/left"
-    VICTIM=$PID
+    victim_is "$PID"
     wait_until has_line "$group/cgroup.procs" "^$VICTIM\$"
     attach --disk a
     echo >order
@@ -324,7 +333,7 @@ refused() {
     spawn qemu qemu-system-x86_64 -accel tcg -nodefaults -display none -S \
         -qmp "unix:$T/qmp,server=on,wait=off" \
         -drive "file=$T/a,format=raw,if=virtio"
-    VICTIM=$PID
+    victim_is "$PID"
     wait_until test -S qmp
     wait_until locks_of_qemu a
     run_supervisor --disk a -- true
@@ -336,9 +345,4 @@ refused() {
     matches "guarantee" "drained-by-qemu-locks" "$(qmp "$U" query-leases)"
     lockctl quit "$U"
     "$TAKER" --try a
-}
-
-# locks_of_qemu FILE
-locks_of_qemu() {
-    grep -qE ":$(stat -c %i "$T/$1") 10[01] 101" /proc/locks
 }
