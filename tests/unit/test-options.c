@@ -188,14 +188,14 @@ static void attach(void)
     g_assert_cmpint(pidfd->attach_pidfd, ==, 5);
     g_assert_cmpint(pidfd->attach_pid, ==, 0);
     g_assert_cmpstr(pidfd->name, ==, "n");
-    refused("v --attach 1: ", "not the number of a process");
+    refused("v --attach 1:", "not the number of a process");
     refused("v --attach -1", "not the number of a process");
     refused("v --attach 99999999999", "not the number of a process");
     refused("v --attach-pidfd x", "not the number of a descriptor");
     refused("v --attach 1 --attach-pidfd 3", "given as well");
     refused("v --attach 1 --group g", "keeps its own");
     refused("v --attach 1 -- qemu", "there is no command where");
-    refused("v --attach 1 qemu", "where only options may");
+    refused("v qemu --attach 1", "where only options may");
 }
 
 int main(int argc, char **argv)
