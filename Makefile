@@ -37,7 +37,8 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 common     := $(call obj,$(patsubst %,libsupervise/%.c,qmp places record record_read resource opened))
 supervisor := $(call obj,$(filter-out %/main.c %/seccomp_gen.c,$(wildcard supervisor/*.c)))
 client     := $(call obj,$(wildcard libsupervise/client*.c))
-programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl
+disks      := $(call obj,$(wildcard helpers/virt-lock-disks-*.c) libsupervise/qmp.c libsupervise/resource.c)
+programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl $(BUILD)/virt-lock-disks
 mans       := $(patsubst %.pod,$(BUILD)/%,$(wildcard docs/*.pod))
 makefiles  := Makefile tests/tests.mk
 
@@ -56,6 +57,8 @@ deps: ## install the Debian packages that are missing
 $(BUILD)/virt-lock-supervisor: $(BUILD)/supervisor/main.o $(supervisor) $(common)
 	$(LINKEXE)
 $(BUILD)/virt-lockctl: $(call obj,$(wildcard helpers/virt-lockctl*.c)) $(client) $(common)
+	$(LINKEXE)
+$(BUILD)/virt-lock-disks: $(BUILD)/helpers/virt-lock-disks.o $(disks)
 	$(LINKEXE)
 $(BUILD)/tables: $(BUILD)/docs/tables.o $(supervisor) $(common)
 	$(LINKEXE)
@@ -83,11 +86,11 @@ include tests/tests.mk
 install: all ## into DESTDIR and PREFIX
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(docdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
 	install -m 755 $(BUILD)/virt-lock-supervisor $(DESTDIR)$(sbindir)
-	install -m 755 $(BUILD)/virt-lockctl $(DESTDIR)$(bindir)
+	install -m 755 $(BUILD)/virt-lockctl $(BUILD)/virt-lock-disks $(DESTDIR)$(bindir)
 	set -e; for m in $(mans); do install -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}; done
 	install -m 644 README.md NEWS.md LICENSE docs/design.md docs/file-protocol.md $(DESTDIR)$(docdir)
 uninstall: ## what install has put there
-	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(DESTDIR)$(bindir)/virt-lockctl
+	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(addprefix $(DESTDIR)$(bindir)/,virt-lockctl virt-lock-disks)
 	for m in $(notdir $(mans)); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$m; done
 	rm -rf $(DESTDIR)$(docdir)
 dist: ## a tar ball of what is committed

@@ -346,3 +346,20 @@ os.execv(sys.argv[2], [sys.argv[2], "--attach-pidfd", str(fd)] + sys.argv[3:])
     lockctl quit "$U"
     "$TAKER" --try a
 }
+
+@test "with -A its own command line is read, and where it is" {
+    requires qemu-system-x86_64 qemu-img
+    mkdir there
+    qemu-img create -q -f qcow2 there/base.qcow2 1M
+    qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 there/top.qcow2
+    spawn qemu env -C there qemu-system-x86_64 -accel tcg -nodefaults \
+        -display none -S -name "a vm" -uuid "$U" -qmp \
+        "unix:$T/qmp,server=on,wait=off" -drive file=top.qcow2,if=virtio
+    victim_is "$PID"
+    wait_until test -S qmp
+    attach -A
+    same "leases" "$T/there/base.qcow2 readonly
+$T/there/top.qcow2 exclusive" "$(qmp "$U" query-leases |
+        jq -r '.[] | select(.kind == "disk") | "\(.name) \(.mode)"' | sort)"
+    same "name" "a vm" "$(qmp "$U" query-status | jq -r .name)"
+}

@@ -19,6 +19,7 @@ installed() {
 @test "install puts programs, man pages and documents below DESTDIR and PREFIX" {
     "${make[@]}" -o all install PREFIX=/opt/vls
     diff - <(installed) <<'END'
+./opt/vls/bin/virt-lock-disks
 ./opt/vls/bin/virt-lockctl
 ./opt/vls/sbin/virt-lock-supervisor
 ./opt/vls/share/doc/virt-lock-supervisor/LICENSE
@@ -32,6 +33,7 @@ installed() {
 END
     "$root/opt/vls/sbin/virt-lock-supervisor" --version
     "$root/opt/vls/bin/virt-lockctl" --version
+    "$root/opt/vls/bin/virt-lock-disks" --version
 }
 
 @test "uninstall takes all of it away again" {

@@ -48,7 +48,8 @@ law() {
 lib="qmp.h places.h record.h resource.h opened.h"
 law "$(ls libsupervise/*.[ch])" "$lib client.h"
 law "$(ls libsupervise/opened.[ch])" "resource.h"
-law "$(ls helpers/*.[ch])" "$lib client.h virt-lockctl.h"
+law "$(ls helpers/virt-lockctl*.[ch])" "$lib client.h virt-lockctl.h"
+law "$(ls helpers/virt-lock-disks*.[ch])" "qmp.h resource.h virt-lock-disks.h"
 law "supervisor/machine.c supervisor/machine.h" ""
 law "supervisor/proc.c supervisor/proc.h supervisor/cgroup.c supervisor/confine.h" ""
 law "$(ls supervisor/options*.[ch])" "$lib options.h report.h"
@@ -72,7 +73,8 @@ only() {
     [ -z "$found" ] || say "$3: $found"
 }
 only '\b(kill|pidfd_send_signal|waitid|waitpid|wait4) ?\(' \
-    '^supervisor/(child|sweep)\.c$' "signals or waits"
+    '^(supervisor/(child|sweep)|helpers/virt-lock-disks-chain)\.c$' \
+    "signals or waits"
 only '[^_]\bexit ?\(' '^(supervisor/(main|seccomp_gen)\.c|helpers/)' "exits"
 only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask)?\.c)$' \
     "steps the machine"
