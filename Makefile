@@ -5,6 +5,10 @@ bindir  ?= $(PREFIX)/bin
 sbindir ?= $(PREFIX)/sbin
 mandir  ?= $(PREFIX)/share/man
 docdir  ?= $(PREFIX)/share/doc/virt-lock-supervisor
+compdir ?= $(PREFIX)/share/bash-completion/completions
+completed = virt-lockctl virt-lock-supervisor virt-lock-disks
+unitdir ?= $(PREFIX)/lib/systemd/system
+catalogdir ?= $(PREFIX)/lib/systemd/catalog
 BUILD   ?= build
 LINK    ?= shared
 CFLAGS  ?= -O2 -g
@@ -37,16 +41,18 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 common     := $(call obj,$(patsubst %,libsupervise/%.c,qmp places record record_read resource opened))
 supervisor := $(call obj,$(filter-out %/main.c %/seccomp_gen.c,$(wildcard supervisor/*.c)))
 client     := $(call obj,$(wildcard libsupervise/client*.c))
-disks      := $(call obj,$(wildcard helpers/virt-lock-disks-*.c) libsupervise/qmp.c libsupervise/resource.c)
+disks      := $(call obj,$(wildcard helpers/virt-lock-disks-*.c))
 programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl $(BUILD)/virt-lock-disks
+unit_file  := virt-lock-supervisor@.service
 mans       := $(patsubst %.pod,$(BUILD)/%,$(wildcard docs/*.pod))
+catalog    := $(BUILD)/virt-lock-supervisor.catalog
 makefiles  := Makefile tests/tests.mk
 
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(makefiles))
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(programs) $(mans) ## build the programs and the man pages
+all: $(programs) $(mans) $(catalog) ## build the programs and the man pages
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(makefiles) | expand -t 20
@@ -58,7 +64,7 @@ $(BUILD)/virt-lock-supervisor: $(BUILD)/supervisor/main.o $(supervisor) $(common
 	$(LINKEXE)
 $(BUILD)/virt-lockctl: $(call obj,$(wildcard helpers/virt-lockctl*.c)) $(client) $(common)
 	$(LINKEXE)
-$(BUILD)/virt-lock-disks: $(BUILD)/helpers/virt-lock-disks.o $(disks)
+$(BUILD)/virt-lock-disks: $(BUILD)/helpers/virt-lock-disks.o $(disks) $(common)
 	$(LINKEXE)
 $(BUILD)/tables: $(BUILD)/docs/tables.o $(supervisor) $(common)
 	$(LINKEXE)
@@ -81,17 +87,27 @@ $(BUILD)/docs/%: $(BUILD)/docs/%.pod
 	pod2man --utf8 --section=$(patsubst .%,%,$(suffix $*)) --name=$(shell echo $(basename $*) | tr a-z A-Z) \
 	  --center=virt-lock-supervisor --release=$(VERSION) $< $@
 
+$(catalog): $(BUILD)/tables
+	$< catalog > $@
+
 include tests/tests.mk
 
 install: all ## into DESTDIR and PREFIX
-	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(docdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
+	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(docdir)/examples $(compdir) $(unitdir) $(catalogdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
 	install -m 755 $(BUILD)/virt-lock-supervisor $(DESTDIR)$(sbindir)
 	install -m 755 $(BUILD)/virt-lockctl $(BUILD)/virt-lock-disks $(DESTDIR)$(bindir)
 	set -e; for m in $(mans); do install -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}; done
-	install -m 644 README.md NEWS.md LICENSE docs/design.md docs/file-protocol.md $(DESTDIR)$(docdir)
+	set -e; for p in $(completed); do install -m 644 helpers/completions/virt-lock.bash $(DESTDIR)$(compdir)/$$p; done
+	install -m 644 README.md NEWS.md LICENSE docs/cookbook.md docs/design.md docs/file-protocol.md $(DESTDIR)$(docdir)
+	install -m 644 docs/examples/* $(DESTDIR)$(docdir)/examples
+	install -m 644 $(catalog) $(DESTDIR)$(catalogdir)
+	sed 's#@sbindir@#$(sbindir)#; s#@docdir@#$(docdir)#' helpers/systemd/$(unit_file).in > $(DESTDIR)$(unitdir)/$(unit_file)
+	chmod 644 $(DESTDIR)$(unitdir)/$(unit_file)
 uninstall: ## what install has put there
+	rm -f $(addprefix $(DESTDIR)$(compdir)/,$(completed))
 	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(addprefix $(DESTDIR)$(bindir)/,virt-lockctl virt-lock-disks)
 	for m in $(notdir $(mans)); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$m; done
+	rm -f $(DESTDIR)$(unitdir)/$(unit_file) $(DESTDIR)$(catalogdir)/$(notdir $(catalog))
 	rm -rf $(DESTDIR)$(docdir)
 dist: ## a tar ball of what is committed
 	git archive --prefix=virt-lock-supervisor-$(VERSION)/ -o virt-lock-supervisor-$(VERSION).tar.gz HEAD

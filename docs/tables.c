@@ -5,19 +5,22 @@
  *   tables commands   the control protocol's commands, as POD
  *   tables confine    what the supervisor gives up, as POD
  *   tables states     the states of a VM, as POD
+ *   tables messages   what is logged, as POD
+ *   tables catalog    the same for the journal (journalctl -x)
  *   tables machine    picture and tables of the machine, as Markdown
  *
  * A table and a document that is written by hand drift apart; so the pages
  * hold a line "=for generated WHAT" instead, and docs/design.md the output of
  * "tables machine", which a test compares.
  *
- * Mustn't: know the name of any command, state, event or step.
+ * Mustn't: know the name of any command, state, event, step or message.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "../supervisor/confine.h"
 #include "../supervisor/machine.h"
+#include "../supervisor/messages.h"
 #include "../supervisor/verbs.h"
 
 /* @text as POD: nothing in it is a formatting code. */
@@ -139,6 +142,46 @@ static void print_states(void)
     puts("=back\n");
 }
 
+static const struct {
+    const char *name, *level, *id, *what, *meaning;
+} messages[MESSAGE_N_KINDS] = {
+#define X(name, level, id, what, meaning) {#name, #level, id, what, meaning},
+    MESSAGES(X)
+#undef X
+};
+
+static void print_messages(void)
+{
+    puts("=over 4\n");
+    for (guint i = 0; i < MESSAGE_N_KINDS; i++) {
+        g_autofree char *level = g_ascii_strdown(messages[i].level, -1);
+
+        printf("=item B<%s> (%s, C<MESSAGE_ID=%s>)\n\n", messages[i].name,
+               level, messages[i].id);
+        printf("%c", g_ascii_toupper(messages[i].what[0]));
+        put_text(messages[i].what + 1);
+        printf(". %c", g_ascii_toupper(messages[i].meaning[0]));
+        put_text(messages[i].meaning + 1);
+        puts(".\n");
+    }
+    puts("=back\n");
+}
+
+/* See "Message Catalogs" of systemd. */
+static void print_catalog(void)
+{
+    puts("# Written from supervisor/messages.h; do not edit.");
+    for (guint i = 0; i < MESSAGE_N_KINDS; i++)
+        printf("\n-- %s\n"
+               "Subject: @VM_NAME@: %s\n"
+               "Defined-By: virt-lock-supervisor\n"
+               "Documentation: man:virt-lock-supervisor(8)\n\n"
+               "%c%s.\n\nThe VM is @VM_NAME@, uuid @VM_UUID@.\n",
+               messages[i].id, messages[i].what,
+               g_ascii_toupper(messages[i].meaning[0]),
+               messages[i].meaning + 1);
+}
+
 /* One arrow of the picture: all events of @state that do the same. */
 typedef void PutEdge(MachineState state, const char *events,
                      MachineAction action, MachineState next);
@@ -233,10 +276,9 @@ int main(int argc, char **argv)
         const char *name;
         void (*print)(void);
     } tables[] = {
-        {"commands", print_commands},
-        {"confine", print_confine},
-        {"states", print_states},
-        {"machine", print_machine},
+        {"commands", print_commands}, {"confine", print_confine},
+        {"states", print_states},     {"messages", print_messages},
+        {"catalog", print_catalog},   {"machine", print_machine},
     };
 
     for (guint i = 0; argc == 2 && i < G_N_ELEMENTS(tables); i++) {
@@ -245,6 +287,7 @@ int main(int argc, char **argv)
             return fflush(stdout) == 0 ? 0 : 1;
         }
     }
-    fputs("usage: tables commands|confine|states|machine\n", stderr);
+    fputs("usage: tables commands|confine|states|messages|catalog|machine\n",
+          stderr);
     return 2;
 }

@@ -137,13 +137,19 @@ static int finish(Run *run)
     return info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
 }
 
-/* The last line of what it has said, without the program's name. */
+/* The last line of what it has said, without the program's name; not where
+ * there is a name in it that may have a password in it. */
 static char *complaint_of(const Run *run)
 {
+    static const char *const secretive[] = {"://", "json:", "rbd:"};
     g_autofree char *text = shown(g_strchomp(run->complaint->str));
     char *line = strrchr(text, '\n');
     char *start = line ? line + 1 : text;
 
+    for (gsize i = 0; i < G_N_ELEMENTS(secretive); i++) {
+        if (strstr(start, secretive[i]))
+            return g_strdup("it cannot open what the image names");
+    }
     if (g_str_has_prefix(start, "qemu-img: "))
         start += strlen("qemu-img: ");
     return g_strdup(*start ? start : "it says nothing");

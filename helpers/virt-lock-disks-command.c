@@ -33,6 +33,7 @@ void command_free(Command *command)
     json_decref(command->fdsets);
     g_ptr_array_unref(command->givens);
     g_ptr_array_unref(command->globals);
+    g_ptr_array_unref(command->unknown);
     g_free(command);
 }
 
@@ -211,6 +212,25 @@ static void set_member(Command *command, const char *text)
     }
 }
 
+/* Options that are neither drives nor in QEMU's syntax. */
+static gboolean add_other(Command *command, const Option *option,
+                          const World *world, GError **error)
+{
+    g_autofree char *text = shown(option->value);
+
+    if (g_str_equal(option->name, "snapshot"))
+        command->snapshot = TRUE;
+    else if (g_str_equal(option->name, "incoming"))
+        json_object_set_new(command->vm, "incoming", json_true());
+    else if (g_str_equal(option->name, "uuid"))
+        json_object_set_new(command->vm, "uuid", json_string(text));
+    else if (g_str_equal(option->name, "?"))
+        g_ptr_array_add(command->unknown, word_of(option->value));
+    else if (g_str_equal(option->name, "readconfig"))
+        return config_read(command, option->value, world, error);
+    return TRUE;
+}
+
 static gboolean add_option(Command *command, const Option *option,
                            const World *world, GError **error)
 {
@@ -220,18 +240,7 @@ static gboolean add_option(Command *command, const Option *option,
         return TRUE;
     if (!add_group(command, option, &added, error))
         return FALSE;
-    if (added)
-        return TRUE;
-    if (g_str_equal(option->name, "snapshot"))
-        command->snapshot = TRUE;
-    else if (g_str_equal(option->name, "incoming"))
-        json_object_set_new(command->vm, "incoming", json_true());
-    else if (g_str_equal(option->name, "uuid")) {
-        g_autofree char *text = shown(option->value);
-        json_object_set_new(command->vm, "uuid", json_string(text));
-    } else if (g_str_equal(option->name, "readconfig"))
-        return config_read(command, option->value, world, error);
-    return TRUE;
+    return added || add_other(command, option, world, error);
 }
 
 Command *command_read(const GPtrArray *options, const World *world,
@@ -244,6 +253,7 @@ Command *command_read(const GPtrArray *options, const World *world,
     command->fdsets = json_object();
     command->givens = g_ptr_array_new_with_free_func(given_free);
     command->globals = g_ptr_array_new_with_free_func(json_free);
+    command->unknown = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < options->len; i++) {
         if (!add_option(command, g_ptr_array_index(options, i), world, error))
             return NULL;

@@ -75,7 +75,7 @@ static gboolean parse_nbd_uri(json_t *options, const char *filename)
 static gboolean parse_nbd(json_t *options, const char *filename)
 {
     static const char marker[] = ":exportname=";
-    const char *name = strstr(filename, marker);
+    const char *name;
     g_autofree char *server = NULL, *uri = NULL;
 
     if (strstr(filename, "://"))
@@ -83,6 +83,7 @@ static gboolean parse_nbd(json_t *options, const char *filename)
     if (!g_str_has_prefix(filename, "nbd:"))
         return FALSE;
     filename += strlen("nbd:");
+    name = strstr(filename, marker);
     server =
         g_strndup(filename, name ? (gsize)(name - filename) : strlen(filename));
     keyval_set(options, "export", name ? name + strlen(marker) : "");
@@ -96,8 +97,9 @@ static gboolean parse_nbd(json_t *options, const char *filename)
     server[strcspn(server, ",")] = '\0';
     uri = g_strconcat("nbd://", server, NULL);
     g_autoptr(Uri) parts = uri_parse(uri);
-    set_server(options, parts);
-    return TRUE;
+    if (parts)
+        set_server(options, parts);
+    return parts != NULL;
 }
 
 /* Up to one of @ends that has no backslash before it; *@p goes behind it.

@@ -59,7 +59,8 @@ static Mode mode_through(const Node *parent, const Edge *edge)
     /* it is opened for writing all the same, and can be plugged itself */
     if (parent->read_only)
         return edge->child->auto_read_only ? MODE_READONLY : MODE_EXCLUSIVE;
-    if (parent->mode == MODE_SHARED && parent->driver->kind != DRIVER_FILTER)
+    /* metadata is written whatever the guest does, and never shared */
+    if (parent->driver->kind != DRIVER_FILTER)
         return MODE_EXCLUSIVE;
     return parent->mode;
 }
@@ -117,7 +118,7 @@ static char *telling_member(const Given *given)
 static char *from_words(const Given *given, const char *file)
 {
     const char *inner = keyval_string(given->options, "file.filename");
-    const char *path = file ? file : inner;
+    const char *path = given->kind != GIVEN_DRIVE ? NULL : file ? file : inner;
     g_autofree char *protocol = path ? filename_protocol(path) : NULL;
     g_autofree char *member = telling_member(given);
     const char *key = !g_str_equal(given->word, "-drive") ? ""
@@ -336,5 +337,10 @@ gboolean graph_fill(Graph *graph, const Command *command, GError **error)
             add_device(graph, command, given);
     }
     use_all(graph, command);
+    for (guint i = 0; i < command->unknown->len; i++)
+        graph_warn(graph,
+                   "option '-%s' is not known here: whether it has an "
+                   "argument was guessed",
+                   (const char *)g_ptr_array_index(command->unknown, i));
     return TRUE;
 }

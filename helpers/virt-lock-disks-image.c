@@ -34,9 +34,11 @@ static void add_named(List *list, const char *filename, gboolean probed,
         if (found->storage)
             list_add(list, found->storage, MIN(mode, found->mode), from);
     }
+    for (guint i = 0; i < graph->warnings->len; i++)
+        list_warn(list, g_ptr_array_index(graph->warnings, i));
 }
 
-/* "data file of '/vm/web1.qcow2'": the images's own name may be anything. */
+/* "data file of '/vm/web1.qcow2'": the image's own name may be anything. */
 static char *from_image(const char *what, const char *filename)
 {
     g_autofree char *protocol = filename_protocol(filename);
@@ -46,9 +48,10 @@ static char *from_image(const char *what, const char *filename)
     return g_strdup_printf("%s of '%s'", what, filename);
 }
 
-/* Files besides the one that has its header. */
+/* Files besides the one that has its header; not its data file where that
+ * is @known. */
 static void add_parts(List *list, const json_t *info, const char *filename,
-                      Mode mode)
+                      gboolean known, Mode mode)
 {
     const json_t *data =
         json_object_get(json_object_get(info, "format-specific"), "data");
@@ -58,7 +61,7 @@ static void add_parts(List *list, const json_t *info, const char *filename,
     g_autofree char *from_extent = from_image("extent", filename);
     size_t i;
 
-    if (data_file)
+    if (data_file && !known)
         add_named(list, data_file, FALSE, mode, from);
     json_array_foreach (extents, i, extent) {
         const char *name = keyval_string(extent, "filename");
@@ -69,8 +72,8 @@ static void add_parts(List *list, const json_t *info, const char *filename,
 }
 
 /* @chain is what qemu-img says, the image itself first. */
-static void add_chain(List *list, const json_t *chain, const Storage *storage,
-                      Mode mode)
+static void add_chain(List *list, const json_t *chain, const Node *node,
+                      const Storage *storage, Mode mode)
 {
     const char *above = storage->name;
     const json_t *info;
@@ -85,7 +88,8 @@ static void add_chain(List *list, const json_t *chain, const Storage *storage,
             add_named(list, filename, TRUE, MODE_READONLY, from);
             above = filename;
         }
-        add_parts(list, info, above, i > 0 ? MODE_READONLY : mode);
+        add_parts(list, info, above, i == 0 && node->data_file,
+                  i > 0 ? MODE_READONLY : mode);
     }
 }
 
@@ -109,34 +113,61 @@ static gboolean must_ask(const Node *node)
            g_str_equal(node->driver_name, "vmdk");
 }
 
-gboolean list_add_image(List *list, const Node *node, const Storage *storage,
-                        Mode mode, GError **error)
+/* Why qemu-img is not asked; NULL where it can be. */
+static const char *why_not(const Node *node, const Storage *storage)
+{
+    if (storage->kind == STORAGE_LEASE)
+        return "it is not in a file: say format=raw, or which is its backing "
+               "file";
+    if (storage->kind == STORAGE_DISK && node->inside)
+        return "it is not simply a file: say format=raw, or which is its "
+               "backing file";
+    return NULL;
+}
+
+/* What is done to the image, its data file and its extents: @mode, but that
+ * QEMU writes metadata whatever the guest does, and shares it with nobody.
+ * What is not known to be raw may have some. */
+static Mode image_mode(const Node *node, const json_t *chain, Mode mode)
+{
+    const char *format = keyval_string(json_array_get(chain, 0), "format");
+
+    if (node->read_only)
+        return MODE_READONLY;
+    if (!node->driver_name && g_strcmp0(format, "raw") != 0)
+        return MODE_EXCLUSIVE;
+    return mode;
+}
+
+/* What qemu-img says; NULL where it is not asked, or does not know. */
+static json_t *ask(List *list, const Node *node, const Storage *storage)
 {
     const World *world = list->world;
-    g_autoptr(GError) reason = NULL;
-    g_autoptr(json_t) chain = NULL;
-    const char *format;
+    const char *reason = why_not(node, storage);
+    g_autoptr(GError) error = NULL;
+    json_t *chain;
     struct stat st;
 
     if (!world->inspect || !must_ask(node))
-        return TRUE;
-    if (storage->kind == STORAGE_LEASE)
-        add_doubt(list, storage,
-                  "it is not in a file: say format=raw, or which is its "
-                  "backing file");
-    if (storage->kind != STORAGE_DISK ||
+        return NULL;
+    if (reason)
+        add_doubt(list, storage, reason);
+    if (reason || storage->kind != STORAGE_DISK ||
         !world->look(world->data, storage->name, &st) || S_ISDIR(st.st_mode))
-        return TRUE;
+        return NULL;
     chain = world->inspect(world->data, storage->name, node->driver_name,
-                           !node->overlaid, &reason);
-    if (!chain) {
-        add_doubt(list, storage, reason->message);
-        return TRUE;
-    }
-    format = keyval_string(json_array_get(chain, 0), "format");
-    if (mode == MODE_SHARED && format &&
-        driver_find(format)->kind == DRIVER_FORMAT)
-        list_add(list, storage, MODE_EXCLUSIVE, "");
-    add_chain(list, chain, storage, mode);
-    return TRUE;
+                           !node->overlaid, &error);
+    if (!chain)
+        add_doubt(list, storage, error->message);
+    return chain;
+}
+
+void list_add_image(List *list, const Node *node, const Storage *storage,
+                    Mode mode)
+{
+    g_autoptr(json_t) chain = ask(list, node, storage);
+
+    mode = image_mode(node, chain, mode);
+    list_add(list, storage, mode, node->from);
+    add_chain(list, chain, node, storage, mode);
 }

@@ -100,7 +100,7 @@ void list_add(List *list, const Storage *storage, Mode mode, const char *from)
     json_array_append_new(list->lines, line_of(storage, mode, from));
 }
 
-static void add_warning(List *list, const char *text)
+void list_warn(List *list, const char *text)
 {
     json_t *line = json_object();
 
@@ -109,22 +109,23 @@ static void add_warning(List *list, const char *text)
     json_array_append_new(list->lines, line);
 }
 
-/* The node in which the image of @node is stored; NULL where its bytes are
- * not simply those of another. */
-static Node *image_node(const Node *node)
+/* The node in which the image of @node is stored, or NULL. *@plain where its
+ * bytes are those of that node, so that qemu-img sees them there, too. */
+static Node *image_node(const Node *node, gboolean *plain)
 {
+    *plain = TRUE;
     for (guint depth = 0; depth < DISKS_MAX_DEPTH; depth++) {
         const Edge *edge =
             node->edges->len ? g_ptr_array_index(node->edges, 0) : NULL;
 
         if (!edge || edge->role != ROLE_FILE || !edge->child)
             return NULL;
-        if (edge->child->storage)
-            return edge->child;
         node = edge->child;
+        if (node->storage)
+            return edge->child;
         if (node->driver->kind != DRIVER_FILTER || node->driver->probes ||
-            g_strcmp0(node->driver_name, "raw") == 0)
-            return NULL;
+            !node->driver_name || node->part)
+            *plain = FALSE;
     }
     return NULL;
 }
@@ -132,18 +133,22 @@ static Node *image_node(const Node *node)
 static void find_images(Graph *graph)
 {
     for (guint i = 0; i < graph->nodes->len; i++) {
-        Node *node = g_ptr_array_index(graph->nodes, i);
-        Node *stored = node->driver->chained ? image_node(node) : NULL;
+        Node *node = g_ptr_array_index(graph->nodes, i), *stored;
+        gboolean plain;
 
+        if (!node->driver->chained)
+            continue;
+        stored = image_node(node, &plain);
+        node->inside = !plain;
         if (stored)
             g_ptr_array_add(stored->images, node);
     }
 }
 
-static gboolean add_node(List *list, const Node *node, GError **error)
+static void add_node(List *list, const Node *node)
 {
     if (!node->storage)
-        return TRUE;
+        return;
     list_add(list, node->storage, node->mode, node->from);
     if (node->unlocked && node->mode > MODE_READONLY &&
         node->storage->kind == STORAGE_DISK) {
@@ -152,26 +157,20 @@ static gboolean add_node(List *list, const Node *node, GError **error)
             "QEMU's own image locks are off for '%s' (locking=off), so the "
             "drain cannot be proved",
             path);
-        add_warning(list, text);
+        list_warn(list, text);
     }
-    for (guint i = 0; i < node->images->len; i++) {
-        if (!list_add_image(list, g_ptr_array_index(node->images, i),
-                            node->storage, node->mode, error))
-            return FALSE;
-    }
-    return TRUE;
+    for (guint i = 0; i < node->images->len; i++)
+        list_add_image(list, g_ptr_array_index(node->images, i), node->storage,
+                       node->mode);
 }
 
-static gboolean add_graph(List *list, Graph *graph, GError **error)
+static void add_graph(List *list, Graph *graph)
 {
     find_images(graph);
-    for (guint i = 0; i < graph->nodes->len; i++) {
-        if (!add_node(list, g_ptr_array_index(graph->nodes, i), error))
-            return FALSE;
-    }
+    for (guint i = 0; i < graph->nodes->len; i++)
+        add_node(list, g_ptr_array_index(graph->nodes, i));
     for (guint i = 0; i < graph->warnings->len; i++)
-        add_warning(list, g_ptr_array_index(graph->warnings, i));
-    return TRUE;
+        list_warn(list, g_ptr_array_index(graph->warnings, i));
 }
 
 static void add_vm(List *list, const Command *command)
@@ -207,7 +206,6 @@ json_t *disks_list(char **argv, const World *world, GError **error)
     graph_link(graph);
     graph_settle(graph);
     add_vm(&list, command);
-    if (!add_graph(&list, graph, error))
-        return NULL;
+    add_graph(&list, graph);
     return g_steal_pointer(&lines);
 }

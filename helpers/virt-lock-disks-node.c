@@ -312,7 +312,8 @@ static void set_flags(Node *node, const json_t *options,
     node->unlocked =
         locking ? g_str_equal(locking, "off") : inherited->unlocked;
     node->data_file = json_object_get(options, "data-file") != NULL;
-    node->top = inherited->depth == 0;
+    node->part =
+        json_object_get(options, "offset") || json_object_get(options, "size");
 }
 
 gboolean graph_add(Graph *graph, const json_t *options, const char *filename,

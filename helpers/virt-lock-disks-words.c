@@ -4,7 +4,8 @@
  *
  * The words before QEMU (env, nice, ip netns exec ...) are skipped. An option
  * has one dash or two, and an argument or none: by the table, so that no
- * argument is mistaken for an option. A word that is neither is an image.
+ * argument is mistaken for an option (of one that is not known it is guessed,
+ * and said so). A word that is neither is an image.
  *
  * @FILE stands for the words in FILE; words from there are taken as they are.
  */
@@ -65,13 +66,99 @@ static const char *const switches[] = {
     "xen-domid-restrict",
 };
 
-/* Those with an argument whose argument matters here; all others have one
- * that does not. */
+/* Those whose argument matters here. */
 static const char *const telling[] = {
     "M",      "add-fd",     "blockdev", "cdrom",    "device", "drive",
     "fda",    "fdb",        "global",   "hda",      "hdb",    "hdc",
     "hdd",    "incoming",   "machine",  "mtdblock", "name",   "object",
     "pflash", "readconfig", "sd",       "set",      "uuid",
+};
+
+/* Those whose argument has nothing to do with disks. */
+static const char *const others[] = {
+    "D",
+    "L",
+    "accel",
+    "acpitable",
+    "action",
+    "append",
+    "audio",
+    "audiodev",
+    "balloon",
+    "bios",
+    "boot",
+    "bt",
+    "chardev",
+    "chroot",
+    "clock",
+    "compat",
+    "cpu",
+    "d",
+    "debugcon",
+    "dfilter",
+    "display",
+    "dtb",
+    "dump-vmstate",
+    "echr",
+    "fsdev",
+    "fw_cfg",
+    "g",
+    "gdb",
+    "icount",
+    "initrd",
+    "iscsi",
+    "k",
+    "kernel",
+    "loadvm",
+    "m",
+    "mem-path",
+    "mon",
+    "monitor",
+    "msg",
+    "net",
+    "netdev",
+    "nic",
+    "numa",
+    "option-rom",
+    "overcommit",
+    "parallel",
+    "pidfile",
+    "plugin",
+    "prom-env",
+    "qmp",
+    "qmp-pretty",
+    "qtest",
+    "qtest-log",
+    "realtime",
+    "redir",
+    "rotate",
+    "rtc",
+    "run-with",
+    "runas",
+    "sandbox",
+    "seed",
+    "semihosting-config",
+    "serial",
+    "shim",
+    "smb",
+    "smbios",
+    "smp",
+    "soundhw",
+    "spice",
+    "tb-size",
+    "tftp",
+    "tpmdev",
+    "trace",
+    "usbdevice",
+    "vga",
+    "virtfs",
+    "virtfs_synth",
+    "virtioconsole",
+    "vnc",
+    "watchdog",
+    "watchdog-action",
+    "writeconfig",
+    "xen-domid",
 };
 
 static const char *look_up(const char *const *names, gsize count,
@@ -84,30 +171,48 @@ static const char *look_up(const char *const *names, gsize count,
     return NULL;
 }
 
+/* Of one letter more it is a shell's word: "sh -c 'qemu-system-x86_64 ...'"
+ * is a command that nobody here reads. */
 static gboolean is_qemu(const char *word)
 {
     static const char *const names[] = {"qemu-kvm", "kvm", "qemu"};
+    static const char letters[] = "-_.+0123456789"
+                                  "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     const char *slash = strrchr(word, '/');
     const char *name = slash ? slash + 1 : word;
 
-    return g_str_has_prefix(name, "qemu-system-") ||
-           look_up(names, G_N_ELEMENTS(names), name);
+    if (g_str_has_prefix(name, "qemu-system-"))
+        return strlen(name) == strspn(name, letters);
+    return look_up(names, G_N_ELEMENTS(names), name) != NULL;
 }
 
-/* The word that is QEMU: of "sudo -u qemu qemu-kvm" and "runuser -u qemu --
- * qemu-kvm" it is the last one. NULL where there is none. */
+/* TRUE where @words[0] is the argument of @words[-1]: "qemu" is also the user
+ * that QEMU runs as, "kvm" its group. */
+static gboolean is_user(char *const *words)
+{
+    static const char *const options[] = {
+        "-u", "-g", "-G", "--user", "--group", "--reuid", "--regid",
+    };
+
+    return !strchr(words[0], '/') && strlen(words[0]) <= strlen("qemu") &&
+           look_up(options, G_N_ELEMENTS(options), words[-1]);
+}
+
+/* The word that is QEMU: of "sudo -u qemu qemu-kvm" the second. NULL where
+ * there is none. */
 static char **find_qemu(char **argv)
 {
-    char **found = NULL;
+    char **first = NULL;
 
-    while (*argv && !is_qemu(*argv))
-        argv++;
-    while (*argv && is_qemu(*argv)) {
-        found = argv++;
-        if (*argv && g_str_equal(*argv, "--"))
-            argv++;
+    for (char **word = argv; *word; word++) {
+        if (!is_qemu(*word))
+            continue;
+        if (word == argv || !is_user(word))
+            return word;
+        first = first ? first : word;
     }
-    return found;
+    return first;
 }
 
 /* Separated by NULs, as the kernel shows them, else quoted as in a shell. */
@@ -186,31 +291,39 @@ static gboolean read_image(GPtrArray *options, const char *word,
     return words && read_options(options, words, world, TRUE, error);
 }
 
+/* @words begin with an option; returns the last word that is part of it. An
+ * option that is not known has an argument if it can be one. */
+static char **read_option(GPtrArray *options, char **words)
+{
+    const char *name = words[0] + (words[0][1] == '-' ? 2 : 1);
+    const char *known = look_up(switches, G_N_ELEMENTS(switches), name);
+    gboolean alone = !words[1];
+
+    if (known) {
+        add_option(options, known, "");
+        return words;
+    }
+    known = look_up(telling, G_N_ELEMENTS(telling), name);
+    if (!known && !look_up(others, G_N_ELEMENTS(others), name)) {
+        add_option(options, "?", name);
+        alone = alone || words[1][0] == '-';
+    }
+    if (alone)
+        return words;
+    if (known)
+        add_option(options, known, words[1]);
+    return words + 1;
+}
+
 static gboolean read_options(GPtrArray *options, char **words,
                              const World *world, gboolean nested,
                              GError **error)
 {
     for (char **word = words; *word; word++) {
-        const char *name = *word + 1, *known;
-
-        if (**word != '-') {
-            if (!read_image(options, *word, world, nested, error))
-                return FALSE;
-            continue;
-        }
-        if (*name == '-')
-            name++;
-        known = look_up(switches, G_N_ELEMENTS(switches), name);
-        if (known) {
-            add_option(options, known, "");
-            continue;
-        }
-        known = look_up(telling, G_N_ELEMENTS(telling), name);
-        if (!word[1])
-            break; /* QEMU will say that it lacks an argument */
-        word++;
-        if (known)
-            add_option(options, known, *word);
+        if (**word == '-')
+            word = read_option(options, word);
+        else if (!read_image(options, *word, world, nested, error))
+            return FALSE;
     }
     return TRUE;
 }

@@ -75,8 +75,8 @@ typedef struct {
 /* --- words, keyval ------------------------------------------------------- */
 
 typedef struct {
-    const char *name; /* static: without dashes; "" where it has none, a disk
-                         image by itself */
+    const char *name; /* static: without dashes; "" of a disk image by itself;
+                         "?" of what is not known, which is the value then */
     char *value;      /* "" where it takes none */
 } Option;
 
@@ -123,6 +123,7 @@ typedef struct {
     json_t *machine;    /* of -machine, flat */
     GPtrArray *globals; /* of json_t: driver, property, value */
     json_t *fdsets;     /* set to descriptor, the first one that was added */
+    GPtrArray *unknown; /* names of options that are not known */
     gboolean snapshot;
 } Command;
 
@@ -229,10 +230,11 @@ struct Node {
     const Driver *driver;
     char *driver_name; /* NULL where it is probed */
     gboolean read_only, auto_read_only, unlocked;
-    gboolean top;       /* nobody's inline child */
     gboolean used;      /* has a parent, or a device */
     gboolean overlaid;  /* the command says what its backing file is */
     gboolean data_file; /* the command says what its data file is */
+    gboolean part;      /* shows only a part of its child */
+    gboolean inside;    /* an image that is not simply a whole file */
     Mode mode;          /* what is done to it */
     GPtrArray *edges;   /* of Edge */
     Storage *storage;   /* where it has no children; else NULL */
@@ -291,10 +293,12 @@ json_t *disks_list(char **argv, const World *world, GError **error);
 const char *mode_name(Mode mode);
 /* Adds a line, or strengthens the mode of the one that is there. */
 void list_add(List *list, const Storage *storage, Mode mode, const char *from);
+/* Adds a sentence. */
+void list_warn(List *list, const char *text);
 /* Adds what the image says of itself. @node uses the image whose storage is
  * @storage, and @mode is what is done to it. */
-gboolean list_add_image(List *list, const Node *node, const Storage *storage,
-                        Mode mode, GError **error);
+void list_add_image(List *list, const Node *node, const Storage *storage,
+                    Mode mode);
 
 /* --- the real world, printing -------------------------------------------- */
 

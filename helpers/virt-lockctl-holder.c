@@ -194,6 +194,19 @@ static gboolean find_unasked(const Hunt *hunt, const Request *request,
     return FALSE;
 }
 
+/* Others than these cannot be leased, so that to say "not held" would mislead.
+ * What is not there may still be held by its path. */
+static gboolean check_kind(const Hunt *hunt, GError **error)
+{
+    if (!hunt->exists || S_ISREG(hunt->st.st_mode) || S_ISBLK(hunt->st.st_mode))
+        return TRUE;
+    g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                "cannot tell who holds '%s': it is neither a file nor a block "
+                "device",
+                hunt->disk->path);
+    return FALSE;
+}
+
 gboolean command_holder(const Request *request, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func(free_json);
@@ -207,6 +220,8 @@ gboolean command_holder(const Request *request, GError **error)
     hunt.exists = stat(hunt.disk->path, &hunt.st) == 0;
     if (!hunt.exists)
         set_errno(&missing, "cannot look at '%s'", hunt.disk->path);
+    if (!check_kind(&hunt, error))
+        return FALSE;
     client_foreach(request->run_dir, request->call_ms, ask_leases, &hunt, NULL);
     for (guint i = 0; i < holders->len; i++)
         print_holder(&hunt, holders->pdata[i], request->json);

@@ -19,8 +19,10 @@
 #define EXIT_USAGE 2
 #define EXIT_BUSY  123
 /* Seconds that a supervisor gets to answer in. */
-#define DEFAULT_TIMEOUT 10
-#define LONGEST_TIMEOUT (24 * 60 * 60) /* in milliseconds an int */
+#define DEFAULT_TIMEOUT   10
+#define DEFAULT_INTERVAL  2
+#define LEAST_INTERVAL_MS 100
+#define LONGEST_TIMEOUT   (24 * 60 * 60) /* in milliseconds an int */
 
 typedef enum {
     NO_TARGET,
@@ -36,6 +38,9 @@ enum {
     TAKES_REASON = 1 << 3,
     PASSES_TIMEOUT = 1 << 4, /* --timeout is the supervisor's to keep */
     TAKES_LOCKSPACE = 1 << 5,
+    TAKES_WATCH = 1 << 6,
+    TAKES_FOLLOW = 1 << 7,
+    TAKES_INTERVAL = 1 << 8,
 };
 
 typedef struct {
@@ -48,10 +53,15 @@ typedef struct {
 } Command;
 
 static const Command commands[] = {
-    {"list", NO_TARGET, 0, command_list, "list", "all running VMs"},
+    {"list", NO_TARGET, TAKES_WATCH, command_list, "list [--watch]",
+     "all running VMs"},
+    {"top", NO_TARGET, TAKES_INTERVAL, command_top, "top [--interval S]",
+     "what they use"},
     {"status", VM_TARGET, 0, command_status, "status VM", "how a VM is"},
     {"child", VM_TARGET, 0, command_child, "child VM", "the child's PID"},
     {"leases", VM_TARGET, 0, command_leases, "leases VM", "what a VM holds"},
+    {"unleased", VM_TARGET, 0, command_unleased, "unleased VM",
+     "what a VM writes to without a lease"},
     {"acquire", VM_TARGET, NEEDS_DISK, command_acquire,
      "acquire VM --disk PATH[,MODE]", "add a disk to a running VM"},
     {"release", VM_TARGET, NEEDS_DISK | TAKES_FORCE, command_release,
@@ -61,18 +71,18 @@ static const Command commands[] = {
     {"shutdown", VM_TARGET, PASSES_TIMEOUT, command_shutdown,
      "shutdown VM [--timeout S]", "TERM, and KILL after S seconds"},
     {"quit", VM_TARGET, 0, command_quit, "quit VM", "KILL"},
-    {"events", ANY_VM_TARGET, 0, command_events, "events [VM]",
-     "print events as they come"},
+    {"events", ANY_VM_TARGET, TAKES_FOLLOW, command_events,
+     "events [VM] [--follow]", "print events as they come"},
     {"holder", PATH_TARGET, TAKES_LOCKSPACE, command_holder,
      "holder PATH [--lockspace DIR]", "who holds a disk"},
 };
 
 /* What the command line says, before anything is checked. */
 typedef struct {
-    char *run_dir, *state_dir, *lockspace, *timeout, *reason;
+    char *run_dir, *state_dir, *lockspace, *timeout, *reason, *interval;
     char **disks;
     char **words; /* command and target */
-    gboolean json, force, version;
+    gboolean json, force, watch, follow, version;
 } Arguments;
 
 static void arguments_clear(Arguments *arguments)
@@ -82,6 +92,7 @@ static void arguments_clear(Arguments *arguments)
     g_free(arguments->lockspace);
     g_free(arguments->timeout);
     g_free(arguments->reason);
+    g_free(arguments->interval);
     g_strfreev(arguments->disks);
     g_strfreev(arguments->words);
 }
@@ -130,6 +141,12 @@ static gboolean parse(Arguments *a, int *argc, char ***argv, GError **error)
         {"timeout", 0, 0, G_OPTION_ARG_FILENAME, &a->timeout,
          "How long to wait; for shutdown, how long the child may take",
          "SECONDS"},
+        {"watch", 0, 0, G_OPTION_ARG_NONE, &a->watch,
+         "List again whenever something has changed", NULL},
+        {"follow", 0, 0, G_OPTION_ARG_NONE, &a->follow,
+         "Events of VMs that start later, too; without end", NULL},
+        {"interval", 0, 0, G_OPTION_ARG_FILENAME, &a->interval,
+         "How often top looks (2)", "SECONDS"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &a->json, "Print JSON", NULL},
         {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &a->run_dir,
          "Where the control sockets are", "DIR"},
@@ -169,14 +186,14 @@ static gboolean usage_error(GError **error, const char *format, ...)
 static const Command *find_command(const Arguments *a, GError **error)
 {
     if (!a->words) {
-        usage_error(error, "cannot run: no command; --help lists them");
+        usage_error(error, "cannot run: no command is given");
         return NULL;
     }
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
         if (g_str_equal(a->words[0], commands[i].name))
             return &commands[i];
     }
-    usage_error(error, "cannot run '%s': no such command; --help lists them",
+    usage_error(error, "cannot run '%s': there is no such command",
                 a->words[0]);
     return NULL;
 }
@@ -194,6 +211,9 @@ static gboolean check_options(const Command *command, const Arguments *a,
         {a->force, TAKES_FORCE, "--force"},
         {a->reason != NULL, TAKES_REASON, "--reason"},
         {a->lockspace != NULL, TAKES_LOCKSPACE, "--lockspace"},
+        {a->watch, TAKES_WATCH, "--watch"},
+        {a->follow, TAKES_FOLLOW, "--follow"},
+        {a->interval != NULL, TAKES_INTERVAL, "--interval"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(options); i++) {
@@ -265,15 +285,31 @@ static gboolean set_timeout(Request *request, const Command *command,
     return TRUE;
 }
 
+static gboolean set_interval(Request *request, const Arguments *a,
+                             GError **error)
+{
+    request->interval_ms = DEFAULT_INTERVAL * 1000;
+    if (!a->interval ||
+        parse_seconds(a->interval, LEAST_INTERVAL_MS, &request->interval_ms))
+        return TRUE;
+    return usage_error(error,
+                       "cannot use --interval '%s': not a number of seconds "
+                       "from 0.1 to %d",
+                       a->interval, LONGEST_TIMEOUT);
+}
+
 /* Makes the request out of checked arguments. */
 static gboolean fill(Request *request, const Command *command,
                      const Arguments *a, GError **error)
 {
     if (!check_target(command, a, error) || !check_options(command, a, error) ||
-        !set_timeout(request, command, a, error))
+        !set_timeout(request, command, a, error) ||
+        !set_interval(request, a, error))
         return FALSE;
     request->json = a->json;
     request->force = a->force;
+    request->watch = a->watch;
+    request->follow = a->follow;
     request->reason = g_strdup(a->reason);
     request->target = g_strdup(a->words[1]);
     request->state_dir = g_strdup(a->state_dir);
@@ -290,18 +326,27 @@ static gboolean fill(Request *request, const Command *command,
     return request->run_dir != NULL;
 }
 
-static int complain(const GError *error, int status)
+static int complain(const char *message, int status)
 {
-    g_autofree char *sentence = printable(error->message);
+    g_autofree char *sentence = printable(message);
 
     fprintf(stderr, "virt-lockctl: %s\n", sentence);
     return status;
+}
+
+static int complain_of_usage(const GError *error)
+{
+    g_autofree char *sentence =
+        g_strdup_printf("%s; see 'virt-lockctl --help'", error->message);
+
+    return complain(sentence, EXIT_USAGE);
 }
 
 static int run(const Command *command, const Request *request)
 {
     g_autoptr(GError) error = NULL;
     gboolean done = command->run(request, &error);
+    g_autofree char *sentence = NULL;
 
     if (fflush(stdout) != 0 || ferror(stdout)) {
         g_clear_error(&error);
@@ -309,7 +354,8 @@ static int run(const Command *command, const Request *request)
     }
     if (!error)
         return done ? EXIT_SUCCESS : EXIT_ERROR;
-    return complain(error,
+    sentence = with_hint(command->name, request, error);
+    return complain(sentence,
                     g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
                         ? EXIT_BUSY
                         : EXIT_ERROR);
@@ -324,7 +370,7 @@ int main(int argc, char **argv)
 
     if (!parse(&arguments, &argc, &argv, &error)) {
         g_prefix_error(&error, "cannot understand the command line: ");
-        return complain(error, EXIT_USAGE);
+        return complain_of_usage(error);
     }
     if (arguments.version) {
         printf("virt-lockctl %s\n", VERSION);
@@ -332,6 +378,6 @@ int main(int argc, char **argv)
     }
     command = find_command(&arguments, &error);
     if (!command || !fill(&request, command, &arguments, &error))
-        return complain(error, EXIT_USAGE);
+        return complain_of_usage(error);
     return run(command, &request);
 }

@@ -3,12 +3,20 @@
  * DOC: virt-lockctl's rooms
  *
  *   virt-lockctl.c         command line, table of commands, exit status
- *   virt-lockctl-query.c   list, status, child, leases
+ *   virt-lockctl-query.c   status, child, leases
+ *   virt-lockctl-list.c    list, once and --watch
+ *   virt-lockctl-top.c     top
+ *   virt-lockctl-view.c    ... shown again and again
+ *   virt-lockctl-screen.c  ... on a terminal
+ *   virt-lockctl-herd.c    all supervisors, those that come included
+ *   virt-lockctl-unleased.c  unleased, and what leases says of it
+ *   virt-lockctl-proc.c    ... processes
  *   virt-lockctl-change.c  acquire, release, revoke, shutdown, quit
  *   virt-lockctl-events.c  events
  *   virt-lockctl-holder.c  holder: whom it asks, and what it says
  *   virt-lockctl-holder-locks.c  ... what the locks say
  *   virt-lockctl-print.c   how things look
+ *   virt-lockctl-hint.c    what to type after an error
  *
  * A command prints its answer and returns TRUE, or sets an error that main()
  * prints; FALSE without an error is a "no" that was said already.
@@ -18,6 +26,7 @@
 
 #include <glib.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -33,8 +42,11 @@ typedef struct {
     int timeout_ms;  /* as given; -1 if it was not */
     gboolean json;
     gboolean force;
-    char *reason;   /* or NULL */
-    Resource *disk; /* or NULL */
+    gboolean watch;
+    gboolean follow;
+    int interval_ms; /* of top */
+    char *reason;    /* or NULL */
+    Resource *disk;  /* or NULL */
 } Request;
 
 typedef gboolean CommandFunc(const Request *request, GError **error);
@@ -42,7 +54,14 @@ typedef gboolean CommandFunc(const Request *request, GError **error);
 CommandFunc command_list, command_status, command_child, command_leases;
 CommandFunc command_acquire, command_release, command_revoke;
 CommandFunc command_shutdown, command_quit;
-CommandFunc command_events, command_holder;
+CommandFunc command_events, command_holder, command_unleased, command_top;
+
+/* The error's sentence, and what to type next where there is something;
+ * newly allocated. */
+char *with_hint(const char *command, const Request *request,
+                const GError *error);
+/* As it is typed in a shell, newly allocated. */
+char *shell_word(const char *word);
 
 /* Connects to the VM that is the target. */
 Client *request_connect(const Request *request, GError **error);
@@ -67,12 +86,33 @@ typedef struct {
 gboolean look_at_locks(const Request *request, const struct stat *st,
                        Finding *finding, GError **error);
 
+/* Appends to @found, an array, what the VM's processes write to without a
+ * lease of @leases; FALSE where not everything could be looked at. */
+gboolean find_unleased(Client *client, const json_t *leases, json_t *found,
+                       GError **error);
+/* One of them for people, newly allocated. */
+char *unleased_sentence(const json_t *item);
+
 /* @value as JSON on stdout: indented, or in one line. */
 void print_json(const json_t *value, gboolean one_line);
+/* @objects (of json_t) as an array. */
+void dump_objects(FILE *out, const GPtrArray *objects, gboolean one_line);
 /* Rows are arrays of @columns (two at least) strings, the first one is the
  * header; columns are aligned and the last one is not padded. A row of one
  * string is a note on the row above it. */
-void print_table(const GPtrArray *rows, guint columns);
+void print_table(FILE *out, const GPtrArray *rows, guint columns);
+/* A table of @objects (of json_t): the text of @fields below @header, and a
+ * note for each of @notes that there is; all three end with NULL. */
+void print_objects(FILE *out, const GPtrArray *objects,
+                   const char *const *header, const char *const *fields,
+                   const char *const *notes);
+/* A state or status, in its colour or not. */
+void print_state(FILE *out, const char *word, gboolean colours);
+/* TRUE where stdout is a terminal that can show them, and its user has
+ * nothing against it (NO_COLOR). */
+gboolean wants_colours(void);
+/* "3d4h", "4h12m", "12m", "45s"; newly allocated. */
+char *short_age(gint64 seconds);
 /* @text with what could steer a terminal replaced; newly allocated. */
 char *printable(const char *text);
 /* Local date and time of @seconds since the epoch, newly allocated; "-" for

@@ -357,14 +357,7 @@ gboolean child_is_started(const Child *child)
 
 char *child_describe(const Child *child)
 {
-    g_autofree char *wchan = proc_wchan(child->pid);
-    ProcStat stat;
-
-    if (!proc_stat(child->pid, &stat))
-        return g_strdup_printf("process %d cannot be looked at", child->pid);
-    return g_strdup_printf("process %d is in state %c%s%s%s", child->pid,
-                           stat.state, wchan ? " (" : "", wchan ? wchan : "",
-                           wchan ? ")" : "");
+    return proc_describe(child->pid);
 }
 
 gboolean child_walk(const Child *child, TreeVisit visit, gpointer data)

@@ -113,7 +113,7 @@ guint64 child_start_time(Child *child);
 int child_pidfd(const Child *child);
 gboolean child_is_started(const Child *child);
 
-/* "process 4711 is in state D (fuse_direct_IO)", newly allocated. */
+/* What it does, as proc_describe says it; newly allocated. */
 char *child_describe(const Child *child);
 /* Calls @visit for each process of the tree, see tree.h. FALSE where some
  * could not be seen. */

@@ -55,11 +55,11 @@ static gboolean add(Options *options, Resource *resource)
     return TRUE;
 }
 
-static void note(Options *options, ReportLevel level, char *sentence)
+static void note(Options *options, MessageKind kind, char *sentence)
 {
     OptionsNote *added = g_new(OptionsNote, 1);
 
-    added->level = level;
+    added->kind = kind;
     added->sentence = sentence;
     g_ptr_array_add(options->notes, added);
 }
@@ -115,7 +115,8 @@ static gboolean on_uncovered(Options *options, const json_t *line,
                     &reason) < 0 ||
         !read_mode(line, &mode, error))
         return FALSE;
-    note(options, mode == RESOURCE_READONLY ? REPORT_INFO : REPORT_WARNING,
+    note(options,
+         mode == RESOURCE_READONLY ? MESSAGE_UNCOVERED_READ : MESSAGE_UNCOVERED,
          g_strdup_printf("'%s' is not leased: %s", what, reason));
     return TRUE;
 }
@@ -126,7 +127,7 @@ static gboolean on_warning(Options *options, const json_t *line, GError **error)
 
     if (!text)
         return FALSE;
-    note(options, REPORT_WARNING, g_strdup(text));
+    note(options, MESSAGE_COMMAND_DOUBTFUL, g_strdup(text));
     return TRUE;
 }
 

@@ -31,6 +31,7 @@
 
 #include "../libsupervise/record.h"
 #include "../libsupervise/resource.h"
+#include "messages.h"
 
 typedef enum {
     DRIVER_DONE,
@@ -76,7 +77,8 @@ typedef struct {
     /* The release of @id is PENDING still, and @why; said now and then. */
     void (*waiting)(gpointer opaque, guint id, const char *why);
     /* Something is strange about @id that is not its loss. */
-    void (*warning)(gpointer opaque, guint id, const char *sentence);
+    void (*warning)(gpointer opaque, guint id, MessageKind kind,
+                    const char *sentence);
     /* @id is lost, or will be in @grace_ms. */
     void (*lost)(gpointer opaque, guint id, guint grace_ms, const char *why);
 } DriverEvents;

@@ -98,7 +98,8 @@ static gboolean wait_on(FileLease *f, gboolean in_use)
         f->lease->resource->name,
         in_use ? "something still has it open"
                : "its locks cannot be looked at");
-    context->events->warning(context->opaque, f->lease->id, sentence);
+    context->events->warning(context->opaque, f->lease->id,
+                             MESSAGE_RELEASED_UNPROVED, sentence);
     return FALSE;
 }
 
@@ -147,7 +148,8 @@ static void look_at_path(FileLease *f)
         "'%s' was %s while its lease is held: the lease stays on the file "
         "that it named before; which of them the child has open is not known",
         f->lease->resource->name, changed);
-    context->events->warning(context->opaque, f->lease->id, sentence);
+    context->events->warning(context->opaque, f->lease->id,
+                             MESSAGE_LEASE_CHANGED, sentence);
 }
 
 static void look_at_qemu(FileLease *f)
@@ -203,7 +205,8 @@ static gboolean assert_again(FileLease *f)
     if (!f->doubtful) {
         sentence = g_strdup_printf("'%s' may be lost: %s",
                                    f->lease->resource->name, error->message);
-        context->events->warning(context->opaque, f->lease->id, sentence);
+        context->events->warning(context->opaque, f->lease->id,
+                                 MESSAGE_LEASE_DOUBTFUL, sentence);
     }
     f->doubtful = TRUE;
     return TRUE;

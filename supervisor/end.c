@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../libsupervise/qmp.h"
 #include "supervisor_internal.h"
 
 void end_fail(Supervisor *s, int code, const char *why)
@@ -17,6 +18,28 @@ void end_fail(Supervisor *s, int code, const char *why)
     s->verdict = VERDICT_OWN;
     s->code = code;
     s->why = g_strdup(why);
+}
+
+gboolean end_has_begun(const Supervisor *s)
+{
+    return s->state == MACHINE_STOPPING || s->state == MACHINE_KILLING ||
+           s->state == MACHINE_GONE;
+}
+
+void end_about(Supervisor *s, const Lease *lease)
+{
+    if (!s->why_lease && lease)
+        s->why_lease = g_strdup(lease_resource(lease)->name);
+}
+
+void end_denied(Supervisor *s, const GError *error)
+{
+    end_fail(s,
+             g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
+                 ? EXIT_DENIED
+                 : EXIT_OWN_ERROR,
+             error->message);
+    end_about(s, lease_table_denied(s->leases));
 }
 
 void end_lost(Supervisor *s, const char *why)
@@ -65,7 +88,10 @@ int end_conclude(Supervisor *s)
         end_fail(s, EXIT_OWN_ERROR, "cannot tell how the child ended");
     if (s->verdict != VERDICT_NONE) {
         if (s->verdict == VERDICT_OWN && s->code < 128)
-            report_log(s->report, REPORT_ERROR, "%s", s->why);
+            report_log(s->report,
+                       s->code == EXIT_DENIED ? MESSAGE_LEASE_DENIED
+                                              : MESSAGE_ENDED_BY_ERROR,
+                       s->why_lease, "%s", s->why);
         report_exit(s->report, s->code, s->why, FALSE);
         return s->code;
     }
@@ -99,4 +125,5 @@ void end_undo(Supervisor *s)
     g_free(s->socket_path);
     g_free(s->reason);
     g_free(s->why);
+    g_free(s->why_lease);
 }

@@ -195,7 +195,7 @@ const Resource *lease_table_covering(LeaseTable *table, gboolean block,
 
         if (lease->d.identified && lease->status != LEASE_WANTED &&
             lease->d.block == block && lease->d.device == device &&
-            lease->d.inode == inode)
+            lease->d.inode == inode && lease->resource->offset == 0)
             return lease->resource;
     }
     return NULL;
@@ -204,6 +204,11 @@ const Resource *lease_table_covering(LeaseTable *table, gboolean block,
 const GError *lease_table_error(LeaseTable *table)
 {
     return table->error;
+}
+
+const Lease *lease_table_denied(LeaseTable *table)
+{
+    return table->denied;
 }
 
 guint lease_table_count(LeaseTable *table)

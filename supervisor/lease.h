@@ -47,7 +47,8 @@ typedef struct {
     /* ... or none is. @holder: who has the busy one, or NULL. */
     void (*denied)(gpointer opaque, const GError *error, json_t *holder);
     /* Something that people should know of @lease. */
-    void (*warning)(gpointer opaque, Lease *lease, const char *sentence);
+    void (*warning)(gpointer opaque, Lease *lease, MessageKind kind,
+                    const char *sentence);
     /* A driver lost @lease, @why. */
     void (*lost)(gpointer opaque, Lease *lease, const char *why);
     /* lease_table_release() ended. */
@@ -106,6 +107,8 @@ const Resource *lease_table_covering(LeaseTable *table, gboolean block,
                                      dev_t device, ino_t inode);
 /* Why the last lease_table_acquire() did not get all; NULL where it did. */
 const GError *lease_table_error(LeaseTable *table);
+/* Which lease that is about; NULL where there is no error. */
+const Lease *lease_table_denied(LeaseTable *table);
 /* How many leases are not the VM's own. */
 guint lease_table_count(LeaseTable *table);
 const Resource *lease_resource(const Lease *lease);

@@ -40,6 +40,7 @@ struct LeaseTable {
     gboolean used; /* a child may write under the leases */
     guint retry;   /* source id */
     GError *error;
+    const Lease *denied; /* what the error is about */
     json_t *holder;
 };
 

@@ -70,6 +70,7 @@ static gboolean acquire_more(LeaseTable *table)
         if (table->error) {
             g_clear_pointer(&table->holder, json_decref);
             table->holder = g_steal_pointer(&lease->d.holder);
+            table->denied = lease;
             return TRUE;
         }
         if (lease->status != LEASE_HELD)
@@ -139,6 +140,7 @@ static void go_on(LeaseTable *table)
 void lease_table_acquire(LeaseTable *table, LeaseSet set, gboolean wait)
 {
     g_clear_error(&table->error);
+    table->denied = NULL;
     table->work = ACQUIRING;
     table->set = set;
     table->wait = wait;
@@ -239,16 +241,18 @@ static void driver_waiting(gpointer opaque, guint id, const char *why)
         return;
     sentence = g_strdup_printf("cannot release '%s' yet: %s",
                                lease->resource->name, why);
-    table->events->warning(table->opaque, lease, sentence);
+    table->events->warning(table->opaque, lease, MESSAGE_RELEASE_WAITS,
+                           sentence);
 }
 
-static void driver_warning(gpointer opaque, guint id, const char *sentence)
+static void driver_warning(gpointer opaque, guint id, MessageKind kind,
+                           const char *sentence)
 {
     LeaseTable *table = opaque;
     Lease *lease = find_id(table, id);
 
     if (lease)
-        table->events->warning(table->opaque, lease, sentence);
+        table->events->warning(table->opaque, lease, kind, sentence);
 }
 
 static void driver_lost(gpointer opaque, guint id, guint grace_ms,

@@ -89,6 +89,8 @@ static void add_running(GOptionGroup *group, RawOptions *raw)
          "Directory of lock files and records", "DIR"},
         {"log-level", 0, 0, G_OPTION_ARG_FILENAME, &raw->log_level,
          "error, warning (default), info or debug", "LEVEL"},
+        {"log-target", 0, 0, G_OPTION_ARG_FILENAME, &raw->log_target,
+         "auto (default), stderr or journal", "TARGET"},
         {"version", 0, 0, G_OPTION_ARG_NONE, &raw->version,
          "Print the version and exit", NULL},
         {"help", 'h', 0, G_OPTION_ARG_NONE, &raw->help, "Print this and exit",
@@ -181,7 +183,6 @@ Options *options_parse(char **argv, GError **error)
     options->pid_fd = -1;
     options->json_status_fd = -1;
     options->stop_timeout_ms = STOP_TIMEOUT_MS;
-    options->log_level = REPORT_WARNING;
     options->resources =
         g_ptr_array_new_with_free_func((GDestroyNotify)resource_free);
     options->notes = g_ptr_array_new_with_free_func(note_free);
@@ -194,6 +195,7 @@ Options *options_parse(char **argv, GError **error)
     g_free(raw.json_status_fd);
     g_free(raw.stop_timeout);
     g_free(raw.log_level);
+    g_free(raw.log_target);
     g_free(raw.uuid);
     g_free(raw.name);
     g_free(raw.pid_file);

@@ -23,7 +23,7 @@ typedef enum {
 
 /* What is to be said once there is a log. */
 typedef struct {
-    ReportLevel level;
+    MessageKind kind;
     char *sentence;
 } OptionsNote;
 
@@ -56,6 +56,7 @@ typedef struct {
     char *control_group; /* NULL: none */
     gboolean control_group_rw;
     ReportLevel log_level;
+    ReportTarget log_target;
     GPtrArray *notes; /* of OptionsNote */
     GError *failure;  /* of disks.c or attach.c; NULL: none */
     char **command;   /* NULL-terminated; NULL with attach */

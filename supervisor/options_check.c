@@ -124,18 +124,35 @@ static gboolean check_identity(Options *o, const RawOptions *raw,
            options_set_name(o, o->name_given ? raw->name : name, error);
 }
 
-static gboolean check_level(Options *o, const char *text, GError **error)
+/* Which of @words @text is; -1: none. */
+static int find_word(const char *text, const char *const *words)
 {
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-
-    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (g_str_equal(text, names[i])) {
-            o->log_level = i;
-            return TRUE;
-        }
+    for (int i = 0; words[i]; i++) {
+        if (g_str_equal(text, words[i]))
+            return i;
     }
-    return options_refuse(error, "--log-level", text,
-                          "it is none of error, warning, info, debug");
+    return -1;
+}
+
+static gboolean check_log(Options *o, const RawOptions *raw, GError **error)
+{
+    static const char *const levels[] = {"error", "warning", "info", "debug",
+                                         NULL};
+    static const char *const targets[] = {"auto", "stderr", "journal", NULL};
+    int level =
+        raw->log_level ? find_word(raw->log_level, levels) : REPORT_WARNING;
+    int target = raw->log_target ? find_word(raw->log_target, targets)
+                                 : REPORT_TARGET_AUTO;
+
+    if (level < 0)
+        return options_refuse(error, "--log-level", raw->log_level,
+                              "it is none of error, warning, info, debug");
+    if (target < 0)
+        return options_refuse(error, "--log-target", raw->log_target,
+                              "it is none of auto, stderr, journal");
+    o->log_level = level;
+    o->log_target = target;
+    return TRUE;
 }
 
 static gboolean check_params(Options *o, GError **error)
@@ -186,7 +203,7 @@ gboolean options_check(Options *o, const RawOptions *raw, GError **error)
         !options_seconds("--stop-timeout", raw->stop_timeout,
                          &o->stop_timeout_ms, error))
         return FALSE;
-    if (raw->log_level && !check_level(o, raw->log_level, error))
+    if (!check_log(o, raw, error))
         return FALSE;
     return add_resources(o, raw->disks, resource_parse_disk, error) &&
            add_resources(o, raw->leases, resource_parse_lease, error);

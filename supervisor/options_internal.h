@@ -13,8 +13,8 @@ typedef struct {
     Options *options;
     char **disks, **leases;
     char *attach, *attach_pidfd;
-    char *pid_fd, *json_status_fd, *stop_timeout, *log_level, *uuid, *name,
-        *pid_file;
+    char *pid_fd, *json_status_fd, *stop_timeout, *log_level, *log_target,
+        *uuid, *name, *pid_file;
     gboolean version, help;
 } RawOptions;
 

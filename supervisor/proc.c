@@ -112,14 +112,56 @@ int proc_open_own_children(void)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-char *proc_wchan(pid_t pid)
+/* A thread of @pid that sleeps and cannot be woken, or @pid. */
+static pid_t sleeping_thread(pid_t pid)
 {
-    char path[64], text[256];
+    pid_t found = pid;
+    struct dirent *entry;
+    char path[64];
+    ProcStat stat;
+    DIR *dir;
+
+    g_snprintf(path, sizeof path, "/proc/%d/task", pid);
+    dir = opendir(path);
+    if (!dir)
+        return pid;
+    while (found == pid && (entry = readdir(dir))) {
+        pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+
+        if (thread > 0 && proc_stat(thread, &stat) && stat.state == 'D')
+            found = thread;
+    }
+    closedir(dir);
+    return found;
+}
+
+static gboolean read_wchan(pid_t pid, char *text, size_t size)
+{
+    char path[64];
 
     g_snprintf(path, sizeof path, "/proc/%d/wchan", pid);
-    if (read_small(path, text, sizeof text) <= 0 || g_str_equal(text, "0"))
-        return NULL;
-    return g_strdup(text);
+    return read_small(path, text, size) > 0 && !g_str_equal(text, "0");
+}
+
+/* A killed process whose main thread has ended is a zombie to look at: it is
+ * another of its threads that does not end. */
+char *proc_describe(pid_t pid)
+{
+    pid_t thread = sleeping_thread(pid);
+    g_autoptr(GString) text = g_string_new(NULL);
+    char wchan[256];
+    ProcStat stat;
+
+    if (thread != pid)
+        g_string_printf(text, "thread %d of ", thread);
+    g_string_append_printf(text, "process %d ", pid);
+    if (!proc_stat(thread, &stat))
+        g_string_append(text, "cannot be looked at");
+    else
+        g_string_append_printf(text, "is in state %c", stat.state);
+    if (read_wchan(thread, wchan, sizeof wchan))
+        g_string_append_printf(text, " (%s)", wchan);
+    return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
 /* The object that is asked for. */

@@ -14,7 +14,7 @@
 typedef struct {
     pid_t parent;
     pid_t group;
-    char state;         /* R S D Z T ... */
+    char state;         /* R S D Z T ... of the main thread */
     gboolean executed;  /* an exec after its fork */
     guint64 start_time; /* clock ticks after boot */
 } ProcStat;
@@ -31,9 +31,10 @@ gboolean proc_children(pid_t pid, GArray *pids);
 int proc_open_own_children(void);
 gboolean proc_own_children(int fd, GArray *pids);
 
-/* Where the kernel has put @pid to sleep, newly allocated; NULL where that
- * cannot be read. */
-char *proc_wchan(pid_t pid);
+/* What @pid does, newly allocated: "process 4711 is in state D (fuse_dev_do)",
+ * without the kernel function where that cannot be read, or "thread 4713 of
+ * process 4711 is ...". */
+char *proc_describe(pid_t pid);
 
 typedef enum {
     PROC_NOT_OPEN,

@@ -10,13 +10,15 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../libsupervise/qmp.h"
+#include "journal.h"
+#include "notify.h"
 
 #define PROGRAM "virt-lock-supervisor"
-#define JOURNAL "/run/systemd/journal/socket"
+/* How much longer than announced an end may take, in milliseconds. */
+#define MARGIN_MS 15000
 
 struct Report {
     ReportSpec spec;
@@ -25,9 +27,20 @@ struct Report {
     gboolean pid_file_written;
     dev_t pid_file_device;
     ino_t pid_file_inode;
-    int log;     /* standard error, or a descriptor of our own for it */
-    int notify;  /* service manager; -1: none */
-    int journal; /* -1: standard error is not the journal */
+    int log;           /* standard error, or a descriptor of our own for it */
+    int notify;        /* service manager; -1: none */
+    Journal *journal;  /* NULL: standard error is enough */
+    const char *state; /* that the VM is in; static */
+};
+
+static const struct {
+    const char *id;
+    ReportLevel level;
+} messages[MESSAGE_N_KINDS] = {
+#define X(name, level, id, what, meaning)                                      \
+    [MESSAGE_##name] = {id, REPORT_##level},
+    MESSAGES(X)
+#undef X
 };
 
 /* Writes without waiting, also where somebody else fills the pipe meanwhile:
@@ -74,39 +87,6 @@ static int as_own_writer(int fd)
     return own >= 0 ? own : fd;
 }
 
-/* A datagram socket to a path or abstract name; -1 where that fails. */
-static int connect_datagram(const char *name)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t len = strlen(name);
-    int fd;
-
-    if (len >= sizeof address.sun_path || (*name != '/' && *name != '@'))
-        return -1;
-    memcpy(address.sun_path, name, len);
-    if (*name == '@')
-        address.sun_path[0] = 0;
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address,
-                           offsetof(struct sockaddr_un, sun_path) + len) < 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-/* JOURNAL_STREAM says which file the journal reads (systemd.exec(5)). */
-static gboolean stderr_is_journal(void)
-{
-    const char *stream = g_getenv("JOURNAL_STREAM");
-    unsigned long long device, inode;
-    struct stat st;
-
-    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-           fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device &&
-           st.st_ino == inode;
-}
-
 /* Root may write anywhere, but not any more when the file gets its name. */
 static gboolean is_writable_without_privilege(const char *path)
 {
@@ -143,10 +123,22 @@ static gboolean open_pid_temp(Report *report, GError **error)
     return FALSE;
 }
 
+/* What is not asked for but the journal's may fail. */
+static gboolean open_journal(Report *report, GError **error)
+{
+    ReportTarget target = report->spec.target;
+
+    if (target == REPORT_TARGET_STDERR ||
+        (target == REPORT_TARGET_AUTO && !journal_reads(STDERR_FILENO)))
+        return TRUE;
+    report->journal = journal_new(
+        JOURNAL_SOCKET, target == REPORT_TARGET_JOURNAL ? error : NULL);
+    return report->journal || target != REPORT_TARGET_JOURNAL;
+}
+
 Report *report_new(const ReportSpec *spec, GError **error)
 {
     Report *report = g_new0(Report, 1);
-    const char *notify = g_getenv("NOTIFY_SOCKET");
 
     report->spec = *spec;
     report->spec.pid_fd = as_own_writer(spec->pid_fd);
@@ -155,10 +147,9 @@ Report *report_new(const ReportSpec *spec, GError **error)
     if (report->log < 0)
         report->log = STDERR_FILENO;
     report->pid_temp_fd = -1;
-    report->journal = stderr_is_journal() ? connect_datagram(JOURNAL) : -1;
-    report->notify = notify ? connect_datagram(notify) : -1;
-    g_unsetenv("NOTIFY_SOCKET");
-    if (!spec->pid_file || open_pid_temp(report, error))
+    report->notify = notify_open();
+    if (open_journal(report, error) &&
+        (!spec->pid_file || open_pid_temp(report, error)))
         return report;
     report_free(report);
     return NULL;
@@ -177,7 +168,7 @@ static gboolean is_our_pid_file(const Report *report)
 void report_free(Report *report)
 {
     const int fds[] = {report->spec.pid_fd, report->spec.json_status_fd,
-                       report->notify, report->journal, report->pid_temp_fd};
+                       report->notify, report->pid_temp_fd};
 
     for (guint i = 0; i < G_N_ELEMENTS(fds); i++) {
         if (fds[i] >= 0)
@@ -185,6 +176,7 @@ void report_free(Report *report)
     }
     if (report->log > STDERR_FILENO)
         close(report->log);
+    journal_free(report->journal);
     if (report->pid_temp)
         unlink(report->pid_temp);
     if (report->pid_file_written && is_our_pid_file(report))
@@ -207,37 +199,76 @@ void report_print(const char *name, const char *sentence)
     print_to(STDERR_FILENO, name, sentence);
 }
 
-/* The journal's own protocol: one field a line. */
-static void log_to_journal(Report *report, int priority, const char *sentence)
+/* Fields that systemd knows: systemd.journal-fields(7); the others are ours. */
+static gboolean log_to_journal(Report *report, MessageKind kind,
+                               const char *lease, const char *state,
+                               const char *sentence)
 {
-    g_autofree char *entry = g_strdup_printf(
-        "PRIORITY=%d\nSYSLOG_IDENTIFIER=" PROGRAM "\nVIRT_LOCK_NAME=%s\n"
-        "VIRT_LOCK_UUID=%s\nMESSAGE=%s: %s\n",
-        priority, report->spec.name, report->spec.uuid, report->spec.name,
-        sentence);
+    static const char *const priorities[] = {"3", "4", "6", "7"};
+    g_autoptr(GString) entry = g_string_new(NULL);
+    g_autofree char *message =
+        g_strdup_printf("%s: %s", report->spec.name, sentence);
 
-    send(report->journal, entry, strlen(entry), MSG_NOSIGNAL);
+    journal_add_field(entry, "MESSAGE", message);
+    journal_add_field(entry, "MESSAGE_ID", messages[kind].id);
+    journal_add_field(entry, "PRIORITY", priorities[messages[kind].level]);
+    journal_add_field(entry, "SYSLOG_IDENTIFIER", PROGRAM);
+    journal_add_field(entry, "VM_NAME", report->spec.name);
+    journal_add_field(entry, "VM_UUID", report->spec.uuid);
+    journal_add_field(entry, "LEASE", lease);
+    journal_add_field(entry, "STATE", state);
+    return journal_send(report->journal, entry);
 }
 
-void report_log(Report *report, ReportLevel level, const char *format, ...)
+/* Names may hold anything, and a line is one line. Takes @text. */
+static char *printable(char *text)
 {
-    static const int priorities[] = {3, 4, 6, 7}; /* syslog(3) */
-    g_autofree char *sentence = NULL;
-    va_list args;
-
-    if (level > report->spec.level)
-        return;
-    va_start(args, format);
-    sentence = g_strdup_vprintf(format, args);
-    va_end(args);
-    for (char *c = sentence; *c; c++) { /* names may hold anything */
+    for (char *c = text; *c; c++) {
         if (g_ascii_iscntrl(*c))
             *c = *c == '\n' ? ' ' : '?';
     }
-    if (report->journal >= 0)
-        log_to_journal(report, priorities[level], sentence);
-    else
+    return text;
+}
+
+/* What the journal does not take is said on standard error. */
+static void log_sentence(Report *report, MessageKind kind, const char *lease,
+                         const char *state, const char *sentence)
+{
+    if (messages[kind].level > report->spec.level)
+        return;
+    if (!report->journal ||
+        !log_to_journal(report, kind, lease, state, sentence))
         print_to(report->log, report->spec.name, sentence);
+}
+
+void report_log(Report *report, MessageKind kind, const char *lease,
+                const char *format, ...)
+{
+    g_autofree char *sentence = NULL;
+    va_list args;
+
+    va_start(args, format);
+    sentence = printable(g_strdup_vprintf(format, args));
+    va_end(args);
+    log_sentence(report, kind, lease, NULL, sentence);
+}
+
+void report_state(Report *report, const char *from, const char *to,
+                  const char *reason)
+{
+    g_autofree char *why = printable(g_strdup(reason));
+    g_autofree char *sentence = g_strdup_printf("%s -> %s: %s", from, to, why);
+
+    report->state = to;
+    log_sentence(report, MESSAGE_STATE_CHANGED, NULL, to, sentence);
+    notify_send(report->notify, "STATUS=%s: %s", to, why);
+}
+
+void report_ending(Report *report, gint64 ms)
+{
+    notify_send(report->notify,
+                "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" G_GINT64_FORMAT,
+                (ms + MARGIN_MS) * 1000);
 }
 
 static void write_status(Report *report, json_t *object)
@@ -247,7 +278,7 @@ static void write_status(Report *report, json_t *object)
 
     if (report->spec.json_status_fd >= 0 &&
         !write_now(report->spec.json_status_fd, line, len))
-        report_log(report, REPORT_WARNING,
+        report_log(report, MESSAGE_REPORT_FAILED, NULL,
                    "cannot write to the JSON status descriptor: the line "
                    "is lost");
 }
@@ -267,8 +298,9 @@ static void write_pid_file(Report *report, pid_t pid)
     report->pid_temp_fd = -1;
     done = done && rename(report->pid_temp, report->spec.pid_file) == 0;
     if (!done) {
-        report_log(report, REPORT_WARNING, "cannot write pid file '%s': %s",
-                   report->spec.pid_file, g_strerror(errno));
+        report_log(report, MESSAGE_REPORT_FAILED, NULL,
+                   "cannot write pid file '%s': %s", report->spec.pid_file,
+                   g_strerror(errno));
         unlink(report->pid_temp);
     }
     g_clear_pointer(&report->pid_temp, g_free);
@@ -278,11 +310,10 @@ static void write_pid_file(Report *report, pid_t pid)
 void report_child(Report *report, pid_t pid)
 {
     g_autofree char *text = g_strdup_printf("%d\n", pid);
-    static const char ready[] = "READY=1\nSTATUS=Leases held, child running";
 
     if (report->spec.pid_fd >= 0) {
         if (!write_now(report->spec.pid_fd, text, strlen(text)))
-            report_log(report, REPORT_WARNING,
+            report_log(report, MESSAGE_REPORT_FAILED, NULL,
                        "cannot report the child's pid %d: the pid "
                        "descriptor takes nothing",
                        pid);
@@ -292,8 +323,8 @@ void report_child(Report *report, pid_t pid)
     if (report->pid_temp)
         write_pid_file(report, pid);
     write_status(report, json_pack("{s:i}", "child-pid", pid));
-    if (report->notify >= 0)
-        send(report->notify, ready, strlen(ready), MSG_NOSIGNAL);
+    notify_send(report->notify, "READY=1\nSTATUS=%s: the child is process %d",
+                report->state, pid);
 }
 
 void report_adopted(Report *report, pid_t pid)
@@ -304,9 +335,12 @@ void report_adopted(Report *report, pid_t pid)
         if (open_pid_temp(report, &error))
             write_pid_file(report, pid);
         else
-            report_log(report, REPORT_WARNING, "%s", error->message);
+            report_log(report, MESSAGE_REPORT_FAILED, NULL, "%s",
+                       error->message);
     }
     write_status(report, json_pack("{s:i}", "child-pid", pid));
+    notify_send(report->notify, "STATUS=%s: the child is process %d",
+                report->state, pid);
 }
 
 void report_exit(Report *report, int code, const char *reason,

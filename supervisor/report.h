@@ -3,15 +3,18 @@
  * DOC: what the supervisor tells its surroundings
  *
  * --pid-fd, --pid-file, --json-status-fd, the service manager (sd_notify(3))
- * and the log on standard error. Files and sockets are opened before the
- * child exists. After that nothing waits: a pipe or terminal that takes no
- * more loses the line.
+ * and the log, in the journal or on standard error. Files and sockets are
+ * opened before the child exists. After that nothing waits: a pipe or terminal
+ * that takes no more loses the line, and what the journal does not take goes
+ * to standard error.
  */
 #ifndef SUPERVISOR_REPORT_H
 #define SUPERVISOR_REPORT_H
 
 #include <glib.h>
 #include <sys/types.h>
+
+#include "messages.h"
 
 typedef enum {
     REPORT_ERROR,
@@ -20,6 +23,12 @@ typedef enum {
     REPORT_DEBUG,
 } ReportLevel;
 
+typedef enum {
+    REPORT_TARGET_AUTO, /* the journal where standard error is the journal */
+    REPORT_TARGET_STDERR,
+    REPORT_TARGET_JOURNAL, /* an error where there is none */
+} ReportTarget;
+
 typedef struct {
     int pid_fd;           /* -1: none */
     int json_status_fd;   /* -1: none */
@@ -27,6 +36,7 @@ typedef struct {
     const char *name;     /* of the VM; NULL before it is known */
     const char *uuid;
     ReportLevel level; /* the least important that is logged */
+    ReportTarget target;
 } ReportSpec;
 
 typedef struct Report Report;
@@ -38,8 +48,17 @@ Report *report_new(const ReportSpec *spec, GError **error);
  * file. */
 void report_free(Report *report);
 
-void report_log(Report *report, ReportLevel level, const char *format, ...)
-    G_GNUC_PRINTF(3, 4);
+/* Logs a sentence, where its @kind is important enough. @lease: the name of
+ * the lease that it is about; NULL: of none. */
+void report_log(Report *report, MessageKind kind, const char *lease,
+                const char *format, ...) G_GNUC_PRINTF(4, 5);
+/* The VM entered state @to, a static string: logs it, and tells the service
+ * manager. */
+void report_state(Report *report, const char *from, const char *to,
+                  const char *reason);
+/* It is ending, and more will be heard of it within @ms: the service manager
+ * should not lose patience. */
+void report_ending(Report *report, gint64 ms);
 /* An error for the user where there is no report (yet). */
 void report_print(const char *name, const char *sentence);
 

@@ -212,6 +212,7 @@ static gboolean open_report(Supervisor *s, GError **error)
         .name = s->options->name,
         .uuid = s->options->uuid,
         .level = s->options->log_level,
+        .target = s->options->log_target,
     };
 
     s->report = report_new(&spec, error);
@@ -230,7 +231,7 @@ static gboolean say_notes(Supervisor *s, GError **error)
     for (guint i = 0; i < notes->len; i++) {
         const OptionsNote *note = notes->pdata[i];
 
-        report_log(s->report, note->level, "%s", note->sentence);
+        report_log(s->report, note->kind, NULL, "%s", note->sentence);
     }
     return TRUE;
 }
@@ -295,8 +296,8 @@ static void say_confinement(Supervisor *s)
             g_string_append_printf(missing, " %s", confine_name(i));
     }
     if (missing->len)
-        report_log(s->report, REPORT_INFO, "confined, but without:%s",
-                   missing->str);
+        report_log(s->report, MESSAGE_CONFINED_WITHOUT, NULL,
+                   "confined, but without:%s", missing->str);
 }
 
 /* What is left to be done is done without rights. */
@@ -343,10 +344,10 @@ static gboolean look(gpointer data)
 
     s->look = 0;
     for (guint i = 0; i < sentences->len; i++)
-        report_log(s->report, REPORT_WARNING, "%s",
+        report_log(s->report, MESSAGE_UNLEASED, NULL, "%s",
                    (char *)sentences->pdata[i]);
     if (!sure)
-        report_log(s->report, REPORT_INFO,
+        report_log(s->report, MESSAGE_UNSEEN, NULL,
                    "cannot see all that the child has open; 'virt-lockctl "
                    "leases %s' of a root user can",
                    s->options->uuid);

@@ -23,9 +23,10 @@ static gboolean on_deadline(gpointer data)
 
     s->deadline = 0;
     /* Of all states with a deadline only the first ends without a child. */
-    if (!machine_has_child(s->state))
-        end_fail(s, EXIT_DENIED,
-                 busy ? busy->message : "cannot acquire the leases: timed out");
+    if (!machine_has_child(s->state) && busy)
+        end_denied(s, busy);
+    else if (!machine_has_child(s->state))
+        end_fail(s, EXIT_DENIED, "cannot acquire the leases: timed out");
     supervisor_step(s, MACHINE_EVENT_DEADLINE, "time is up");
     return G_SOURCE_REMOVE;
 }
@@ -50,6 +51,8 @@ static void set_deadline(Supervisor *s)
     if (s->deadline)
         g_source_remove(s->deadline);
     s->deadline = ms ? g_timeout_add(MIN(ms, G_MAXUINT), on_deadline, s) : 0;
+    if (end_has_begun(s))
+        report_ending(s->report, ms);
 }
 
 /* Actions, each with the reason that it is done for. */
@@ -88,7 +91,7 @@ static void do_say(Supervisor *s)
 {
     g_autofree char *what = child_describe(s->child);
 
-    report_log(s->report, REPORT_WARNING,
+    report_log(s->report, MESSAGE_CHILD_UNKILLABLE, NULL,
                "cannot kill the child: %s; its leases are kept", what);
     child_kill(s->child);
     child_reap(s->child);
@@ -108,7 +111,7 @@ static void enter(Supervisor *s, MachineState next, const char *reason)
     const char *from = machine_state_name(s->state);
     const char *to = machine_state_name(next);
 
-    report_log(s->report, REPORT_INFO, "%s -> %s: %s", from, to, reason);
+    report_state(s->report, from, to, reason);
     s->state = next;
     s->state_since = g_get_real_time() / G_USEC_PER_SEC;
     g_free(s->reason);
@@ -134,9 +137,9 @@ void supervisor_step(Supervisor *s, MachineEvent event, const char *reason)
     g_autofree char *kept = g_utf8_make_valid(reason, -1); /* a copy */
 
     if (!machine_step(s->state, event, &action, &next)) {
-        report_log(s->report, REPORT_DEBUG, "%s refused in %s: %s",
-                   machine_event_name(event), machine_state_name(s->state),
-                   kept);
+        report_log(s->report, MESSAGE_EVENT_REFUSED, NULL,
+                   "%s refused in %s: %s", machine_event_name(event),
+                   machine_state_name(s->state), kept);
         return;
     }
     if (next != s->state)
@@ -170,19 +173,18 @@ static void on_denied(gpointer opaque, const GError *error, json_t *holder)
 {
     Supervisor *s = opaque;
 
-    end_fail(s,
-             g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
-                 ? EXIT_DENIED
-                 : EXIT_OWN_ERROR,
-             error->message);
+    end_denied(s, error);
     supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
 }
 
-static void on_warning(gpointer opaque, Lease *lease, const char *sentence)
+static void on_warning(gpointer opaque, Lease *lease, MessageKind kind,
+                       const char *sentence)
 {
     Supervisor *s = opaque;
 
-    report_log(s->report, REPORT_WARNING, "%s", sentence);
+    report_log(s->report, kind, lease_resource(lease)->name, "%s", sentence);
+    if (end_has_begun(s))
+        report_ending(s->report, deadline_of(s));
 }
 
 static void on_lost(gpointer opaque, Lease *lease, const char *why)
@@ -216,10 +218,16 @@ const LeaseEvents supervisor_lease_events = {
 
 /* What the child says. */
 
+static void tell_child(Supervisor *s, pid_t pid)
+{
+    control_event(s->control, "CHILD_START", json_pack("{s:i}", "pid", pid));
+}
+
 static void on_started(gpointer opaque)
 {
     Supervisor *s = opaque;
 
+    tell_child(s, child_pid(s->child));
     report_child(s->report, child_pid(s->child));
     start_look(s);
 }
@@ -269,11 +277,12 @@ static void on_adopted(gpointer opaque, pid_t pid)
 {
     Supervisor *s = opaque;
 
-    report_log(s->report, REPORT_INFO,
+    report_log(s->report, MESSAGE_CHILD_ADOPTED, NULL,
                "process %d, a descendant of the child, lives on and is the "
                "child now",
                pid);
     report_adopted(s->report, pid);
+    tell_child(s, pid);
 }
 
 static void on_gone(gpointer opaque)
@@ -386,9 +395,13 @@ int supervisor_run(const Options *options, Signals *signals)
         run(&s);
         code = end_conclude(&s);
     } else {
-        report_print(options->name, error->message);
-        if (s.report)
+        if (s.report) {
+            report_log(s.report, MESSAGE_ENDED_BY_ERROR, NULL, "%s",
+                       error->message);
             report_exit(s.report, code, error->message, FALSE);
+        } else {
+            report_print(options->name, error->message);
+        }
     }
     end_undo(&s);
     return code;

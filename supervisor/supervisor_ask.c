@@ -85,6 +85,66 @@ static void give_up(Resource *resource, int fd)
         close(fd);
 }
 
+/* A lease of a running VM that comes or goes: its client is told, and all
+ * others by an event. */
+typedef struct {
+    Supervisor *s;
+    const char *kind;
+    char *name;
+    LeaseReply reply;
+    gpointer data;
+} HotPlug;
+
+static HotPlug *hot_plug_new(Supervisor *s, const Lease *lease,
+                             LeaseReply reply, gpointer data)
+{
+    const Resource *resource = lease_resource(lease);
+    HotPlug *plug = g_new0(HotPlug, 1);
+
+    *plug = (HotPlug){.s = s,
+                      .kind = resource_kind_name(resource->kind),
+                      .name = g_strdup(resource->name),
+                      .reply = reply,
+                      .data = data};
+    return plug;
+}
+
+/* Takes @plug. */
+static void hot_plug_end(HotPlug *plug, Lease *lease, const GError *error,
+                         json_t *holder)
+{
+    plug->reply(plug->data, lease, error, holder);
+    g_free(plug->name);
+    g_free(plug);
+}
+
+static void on_acquired(gpointer data, Lease *lease, const GError *error,
+                        json_t *holder)
+{
+    HotPlug *plug = data;
+    json_t *what =
+        json_pack("{s:s, s:s}", "kind", plug->kind, "name", plug->name);
+
+    if (error) {
+        json_object_set_new(what, "reason", json_string(error->message));
+        control_event(plug->s->control, "LEASE_DENIED", what);
+    } else {
+        control_event(plug->s->control, "LEASE_ACQUIRED", what);
+    }
+    hot_plug_end(plug, lease, error, holder);
+}
+
+static void on_released(gpointer data, Lease *lease, const GError *error,
+                        json_t *holder)
+{
+    HotPlug *plug = data;
+
+    control_event(
+        plug->s->control, "LEASE_RELEASED",
+        json_pack("{s:s, s:s}", "kind", plug->kind, "name", plug->name));
+    hot_plug_end(plug, lease, error, holder);
+}
+
 void supervisor_acquire(Supervisor *s, Resource *resource, int fd,
                         LeaseReply reply, gpointer data)
 {
@@ -97,7 +157,8 @@ void supervisor_acquire(Supervisor *s, Resource *resource, int fd,
     else
         give_up(resource, fd);
     if (lease) {
-        lease_acquire(s->leases, lease, reply, data);
+        lease_acquire(s->leases, lease, on_acquired,
+                      hot_plug_new(s, lease, reply, data));
         return;
     }
     reply(data, NULL, error, NULL);
@@ -158,7 +219,8 @@ void supervisor_release(Supervisor *s, Lease *lease, gboolean force,
              (force || check_unused(s, lease, &error))) {
         if (force)
             lease_force(lease);
-        lease_release(s->leases, lease, reply, data);
+        lease_release(s->leases, lease, on_released,
+                      hot_plug_new(s, lease, reply, data));
         return;
     }
     reply(data, lease, error, NULL);
@@ -191,9 +253,11 @@ gboolean supervisor_revoke(Supervisor *s, Lease *lease, const char *reason,
     if (lease)
         lease_mark_lost(lease);
     end_lost(s, why);
+    end_about(s, lease);
     supervisor_step(s, MACHINE_EVENT_REVOKED, why);
     if (s->verdict == VERDICT_LOST) /* otherwise it is said at the end */
-        report_log(s->report, REPORT_WARNING, "%s", why);
+        report_log(s->report, MESSAGE_LEASE_LOST, lease ? name : NULL, "%s",
+                   why);
     control_event(s->control, "LEASE_LOST",
                   json_pack("{s:s, s:s, s:s}", "kind", kind, "name", name,
                             "reason", reason));

@@ -58,8 +58,9 @@ struct Supervisor {
     gint64 stop_timeout_ms;
 
     Verdict verdict;
-    int code;  /* of VERDICT_OWN */
-    char *why; /* of VERDICT_OWN and VERDICT_LOST */
+    int code;        /* of VERDICT_OWN */
+    char *why;       /* of VERDICT_OWN and VERDICT_LOST */
+    char *why_lease; /* which lease that is about; NULL: none */
     gboolean has_status;
     int status; /* wait(2) status of the last child */
 };
@@ -97,8 +98,14 @@ int start_inherit(Supervisor *supervisor, guint number, guint *count,
                   pid_t peer);
 
 /* end.c */
+/* The child is being ended, or is gone. */
+gboolean end_has_begun(const Supervisor *supervisor);
 /* Fixes the exit status: one of our own. */
 void end_fail(Supervisor *supervisor, int code, const char *why);
+/* ... because of what the lease table says, @error. */
+void end_denied(Supervisor *supervisor, const GError *error);
+/* The reason is about @lease, unless it was about another; NULL: none. */
+void end_about(Supervisor *supervisor, const Lease *lease);
 /* A lease is lost: the exit status will say so. */
 void end_lost(Supervisor *supervisor, const char *why);
 /* A sentence for a wait(2) status, newly allocated. */

@@ -7,9 +7,9 @@ race       := $(BUILD)/tests/race/race-disks
 
 $(race): $(call obj,$(wildcard tests/race/*.c)) $(client) $(common)
 	$(LINKEXE)
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common) $(disks)
 	$(LINKEXE)
-$(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common)
+$(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common) $(disks)
 	$(LINKEXE) $(FUZZER)
 
 # Stand-ins and measuring tools: static, none of our code in them.
@@ -17,11 +17,13 @@ $(testbin) $(benchbin): $(BUILD)/%: %.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -static -MMD -MP -o $@ $<
 
-tests: $(programs) $(unit) $(fuzzers) $(testbin) $(race) $(mans) $(BUILD)/tables
+tests: $(programs) $(unit) $(fuzzers) $(testbin) $(race) $(mans) $(catalog) $(BUILD)/tables
 check: deps ## build, and run every test (JOBS=N; STRICT=1: a skip fails)
 	+$(MAKE) -j$(JOBS) tests
 	tests/lib/check.sh $(BUILD) $(JOBS)
-check-long: check ## the same, and what takes minutes (RACE_SECONDS=180)
+check-long: check ## the same, and what takes minutes: races (RACE_SECONDS=180), systemd in a container
+	tests/lib/deps.sh long
+	BUILD=$(abspath $(BUILD)) prove --exec '' --timer tests/long/*.bats
 	tests/race/run.sh $(BUILD) $(or $(RACE_SECONDS),180)
 check-asan: deps ## the same under AddressSanitizer and UBSan
 	+$(MAKE) -j$(JOBS) tests BUILD=build-asan HARDEN= CFLAGS="-O1 -g" \

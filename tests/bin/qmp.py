@@ -7,6 +7,9 @@ a newline behind them, replies and events as lines.
 
 qmp.py SOCKET COMMAND [ARGUMENTS] [--fd PATH | --fd-readonly PATH]
 prints what the command returned; exit status 1 and the error where it failed.
+
+qmp.py SOCKET --events
+prints the greeting, then every event as it comes, until the other end closes.
 """
 import json
 import os
@@ -71,7 +74,22 @@ class QMP:
                 return message
 
 
+def print_events(path):
+    client = QMP(path)
+    client.sock.settimeout(None)
+    message = client.greeting
+    try:
+        while True:
+            print(json.dumps(message), flush=True)
+            message = client.events.pop(0) if client.events \
+                else client.receive()
+    except (EOFError, ConnectionResetError):
+        return 0
+
+
 def main(path, name, *rest):
+    if name == "--events":
+        return print_events(path)
     arguments, fds = None, []
     rest = list(rest)
     while rest:

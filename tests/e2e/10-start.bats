@@ -234,6 +234,48 @@ END
     wait_until has_line messages 'READY=1'
 }
 
+@test "systemd is told every state and its reason, and who the child is" {
+    spawn notify socat -u UNIX-RECV:"$T/notify.sock" OPEN:"$T/messages",creat
+    wait_until test -S notify.sock
+    NOTIFY_SOCKET=$T/notify.sock start_supervisor vm -- "$FAKEVMM"
+    wait_until has_line messages "STATUS=RUNNING: the child is process $CHILD"
+    has_line messages 'STATUS=RUNNING: every lease is held'
+    refute grep -aE 'STOPPING=1|EXTEND_TIMEOUT' messages
+    kill "$SUP"
+    ended "$SUP"
+    wait_until has_line messages 'STATUS=STOPPING: stopped by SIGTERM'
+    wait_until has_line messages 'STATUS=GONE: the child was killed by signal'
+}
+
+@test "systemd is asked for as much patience as the end may take" {
+    spawn notify socat -u UNIX-RECV:"$T/notify.sock" OPEN:"$T/messages",creat
+    wait_until test -S notify.sock
+    NOTIFY_SOCKET=$T/notify.sock fake vm --stop-timeout 100 -- --ignore-term
+    kill "$SUP"
+    wait_until has_line messages 'EXTEND_TIMEOUT_USEC=115000000'
+    has_line messages 'STOPPING=1'
+    kill "$SUP"
+    ended "$SUP"
+    wait_until has_line messages 'EXTEND_TIMEOUT_USEC=20000000'
+    wait_until has_line messages 'EXTEND_TIMEOUT_USEC=15000000'
+}
+
+@test "systemd is asked again for as long as a child cannot be killed" {
+    requires_freezer
+    spawn notify socat -u UNIX-RECV:"$T/notify.sock" OPEN:"$T/messages",creat
+    wait_until test -S notify.sock
+    NOTIFY_SOCKET=$T/notify.sock fake vm --
+    group=$FREEZER/vls-test-$$-$BATS_TEST_NUMBER
+    make_cgroup "$group"
+    echo "$CHILD" >"$group/cgroup.procs"
+    echo FROZEN >"$group/freezer.state"
+    wait_until has_line "$group/freezer.state" FROZEN
+    spawn revoke "$LOCKCTL" revoke vm
+    wait_until has_lines 2 messages 'EXTEND_TIMEOUT_USEC=20000000'
+    echo THAWED >"$group/freezer.state"
+    ended "$SUP"
+}
+
 @test "systemd is not told READY=1 where the command cannot be executed" {
     spawn notify socat -u UNIX-RECV:"$T/notify.sock" OPEN:"$T/messages",creat
     wait_until test -S notify.sock
@@ -242,42 +284,6 @@ END
     printf END | socat -u - UNIX-SENDTO:"$T/notify.sock"
     wait_until has_line messages END
     refute grep -a READY=1 messages
-}
-
-@test "the journal gets messages with their level and the VM's name" {
-    requires_root
-    : >log
-    cat >journal <<'END'
-import os, socket, subprocess, sys
-os.makedirs("/run/systemd/journal")
-journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-journal.bind("/run/systemd/journal/socket")
-journal.setblocking(False)
-with open("log", "wb") as log:
-    stat = os.fstat(log.fileno())
-    os.environ["JOURNAL_STREAM"] = f"{stat.st_dev}:{stat.st_ino}"
-    subprocess.run(sys.argv[1:], stderr=log, check=True)
-with open("messages", "wb") as messages:
-    try:
-        while True:
-            messages.write(journal.recv(65536))
-    except BlockingIOError:
-        pass
-END
-    run_program unshare -m sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh \
-        "$PYTHON" journal "$SUPERVISOR" --name web1 --log-level info -- \
-        "$FAKEVMM" --exit 0
-    same "exit status" 0 "$status"
-    has_line messages '^PRIORITY=6$'
-    has_line messages '^VIRT_LOCK_NAME=web1$'
-    has_line messages '^MESSAGE=.*STARTING -> RUNNING'
-    same "log" "" "$(cat log)"
-}
-
-@test "messages go to stderr where it only looks like the journal" {
-    : >log
-    JOURNAL_STREAM=1:1 "$SUPERVISOR" -- /no/such 2>log 3>&- 4>&- || :
-    has_line log "cannot execute '/no/such'"
 }
 
 # --- names -----------------------------------------------------------------
@@ -405,7 +411,7 @@ END
     same "exit status" 0 "$status"
     for option in disk lease param driver name uuid id run-dir state-dir wait \
         pid-fd pid-file json-status-fd user group stop-timeout control-group \
-        control-group-rw log-level version help; do
+        control-group-rw log-level log-target version help; do
         matches help "--$option" "$output"
     done
     same "left behind" "" "$(left_behind)"

@@ -177,7 +177,7 @@ watch_events() {
     local count=$1
     shift
     spawn events "$LOCKCTL" events "$@"
-    wait_until polls "$PID" "$count"
+    wait_until polls "$PID" $((count + 1)) # whoever reads it is one more
 }
 
 # polls PID COUNT: it waits for ever, in poll or ppoll, for so many descriptors

@@ -236,7 +236,7 @@ unwaited() {
     same "exit status" 1 "$status"
     same "stdout" "" "$output"
     same "stderr" "virt-lockctl: cannot see whether '$T/a' is held: cannot \
-open '$T/state/liveness': Permission denied" "$stderr"
+open '$T/state/liveness': Permission denied; run it as root" "$stderr"
     take a # this much everybody can see
     run_program setpriv --reuid "$NOBODY" --regid "$NOBODY" --clear-groups \
         "$LOCKCTL" holder "$T/a"
@@ -355,8 +355,8 @@ a directory" "$stderr"
     same "exit status" 2 "$status"
     lockctl list --lockspace "$T"
     same "exit status" 2 "$status"
-    same "stderr" "virt-lockctl: cannot run 'list': it takes no --lockspace" \
-        "$stderr"
+    same "stderr" "virt-lockctl: cannot run 'list': it takes no --lockspace; \
+see 'virt-lockctl --help'" "$stderr"
 }
 
 # --- how it looks ----------------------------------------------------------
@@ -571,7 +571,7 @@ any longer: it is still held" "$stderr"
         lockctl "--timeout=$seconds" list
         same "exit status of --timeout='$seconds'" 2 "$status"
         same "sentence" "virt-lockctl: cannot use --timeout '$seconds': not a \
-number of seconds from 0.001 to 86400" "$stderr"
+number of seconds from 0.001 to 86400; see 'virt-lockctl --help'" "$stderr"
     done
     for seconds in -1 86401 soon; do
         lockctl shutdown web1 "--timeout=$seconds"

@@ -11,7 +11,9 @@ load ../lib/common
 
 SOURCE=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 DOCS=$SOURCE/docs
-PAGES="virt-lock-supervisor.8 virt-lockctl.1 virt-lock-protocol.7"
+PAGES="virt-lock-supervisor.8 virt-lockctl.1 virt-lock-disks.1"
+PAGES="$PAGES virt-lock-protocol.7"
+DISKS=$BUILD/virt-lock-disks
 
 # equal WHAT: compares the lists in files "expected" and "actual"
 equal() {
@@ -63,6 +65,9 @@ verbatim() {
     "$LOCKCTL" --help | help_options >expected
     page_options virt-lockctl.1 >actual
     equal "options of virt-lockctl"
+    "$DISKS" --help | help_options >expected
+    page_options virt-lock-disks.1 >actual
+    equal "options of virt-lock-disks"
 }
 
 @test "every command in virt-lockctl --help is in the man page, and so back" {
@@ -83,6 +88,25 @@ verbatim() {
         sort -u >expected
     items_of "$(page virt-lockctl.1)" 'EXIT STATUS' | sort >actual
     equal "exit statuses of virt-lockctl"
+    { echo 0; grep -hoE 'define EXIT_[A-Z_]+ +[0-9]+' \
+        "$SOURCE"/helpers/virt-lock-disks*.c | grep -oE '[0-9]+$'; } |
+        sort -u >expected
+    items_of "$(page virt-lock-disks.1)" 'EXIT STATUS' | sort >actual
+    equal "exit statuses of virt-lock-disks"
+}
+
+@test "what virt-lock-disks prints is what its page says" {
+    sed -n 's/^ *set_text(line, "kind", "\([a-z]*\)");$/\1/p' \
+        "$SOURCE"/helpers/virt-lock-disks-list.c | sort >expected
+    sed -n '/define DISKS_MODES/,/^$/s/.*"\([a-z]*\)".*/\1/p' \
+        "$SOURCE"/helpers/virt-lock-disks.h | grep -v none | sort >>expected
+    items_of "$(page virt-lock-disks.1)" OUTPUT | sort >items
+    sort expected | sort >wanted
+    diff wanted items
+    grep -hoE ' lease\("[a-z]+"' "$SOURCE"/helpers/virt-lock-disks-storage.c |
+        cut -d'"' -f2 | sort -u >expected
+    items_of "$(page virt-lock-disks.1)" KEYS | sort >actual
+    equal "lockspaces"
 }
 
 @test "exit statuses are what the man pages say" {
@@ -200,7 +224,7 @@ print(count)' >count
             2>&1 | tee -a said
     done
     refute grep -vE ' pod syntax OK\.$' said
-    same "pages" 6 "$(wc -l <said)"
+    same "pages" 8 "$(wc -l <said)"
 }
 
 @test "man pages render without warnings" {
@@ -234,7 +258,9 @@ print(count)' >count
 }
 
 @test "examples use options that exist" {
-    { "$SUPERVISOR" --help; "$LOCKCTL" --help; } | help_options |
+    for program in "$SUPERVISOR" "$LOCKCTL" "$DISKS"; do
+        "$program" --help
+    done | help_options |
         sed 's/=.*//' | sort -u >known
     { for page in $PAGES; do verbatim "$page"; done; cat "$SOURCE/README.md"; } |
         grep -oE '(^|[ `(])--[a-z][a-z-]+' | grep -oE -- '--.*' |
@@ -244,14 +270,42 @@ print(count)' >count
     same "unknown options" "" "$(<unknown)"
 }
 
-@test "the unit in the man page is one that systemd takes" {
-    command -v systemd-analyze >/dev/null || skip "there is no systemd here"
-    verbatim virt-lock-supervisor.8 | sed -n '/^\[Unit\]/,/WantedBy/p' |
-        sed "s#/usr/local/sbin/virt-lock-supervisor#$SUPERVISOR#
-             s#/usr/bin/qemu[^ ]*#$(command -v true)#" >'vm@.service'
-    grep -q "ExecStart=$SUPERVISOR" 'vm@.service'
-    run systemd-analyze verify "./vm@.service"
-    [[ $output != *"vm@"* ]] || fail "$output"
+@test "what the man page says of the unit is what the unit says" {
+    unit=$SOURCE/helpers/systemd/virt-lock-supervisor@.service.in
+    # Settings, as "Name=value" in bold.
+    perl -0777 -ne 'print "$1=$2\n" while /B<([A-Z][A-Za-z]+)=([a-z]+)>/g' \
+        <(sed -n '/^=head1 SYSTEMD/,/^=head1 EXAMPLES/p' \
+            "$(page virt-lock-supervisor.8)") | sort -u >settings
+    [ "$(wc -l <settings)" -ge 6 ]
+    while read -r setting; do
+        grep -qx "$setting" "$unit" || fail "the unit has no '$setting'"
+    done <settings
+    # Variables: both ways.
+    items_of "$(page virt-lock-supervisor.8)" SYSTEMD |
+        cut -d= -f1 | sort >expected
+    sed -n '/^ExecStart=/,/[^\\]$/p' "$unit" | grep -oE '\$[A-Z]+' |
+        tr -d '$' | sort >actual
+    equal "variables of the unit"
+    # Exit statuses after which nothing is started again.
+    prevented=$(sed -n 's/^RestartPreventExitStatus=//p' "$unit")
+    same "statuses" "123 124 125 126 127" "$prevented"
+}
+
+@test "every kind of message, and every field, is in the man page" {
+    grep -oE 'journal_add_field\(entry, "[A-Z_]+"' \
+        "$SOURCE/supervisor/report.c" | grep -oE '[A-Z_]{3,}' |
+        sort >expected
+    sed -n '/^=head1 JOURNAL/,/^=for generated/p' \
+        "$DOCS/virt-lock-supervisor.8.pod" | grep -oE 'B<[A-Z_]+>' |
+        plain | sort -u >actual
+    equal "fields"
+    sed -n 's/^    X(\([A-Z_]*\),.*/\1/p' "$SOURCE/supervisor/messages.h" |
+        sort >expected
+    items_of "$(page virt-lock-supervisor.8)" JOURNAL |
+        sed -n 's/ (.*MESSAGE_ID=.*//p' | sort >actual
+    equal "kinds of messages"
+    grep -c '^-- [0-9a-f]\{32\}$' "$BUILD/virt-lock-supervisor.catalog" >actual
+    same "entries of the catalog" "$(wc -l <expected)" "$(<actual)"
 }
 
 # --- design.md, README.md --------------------------------------------------
@@ -280,8 +334,8 @@ print(count)' >count
     done <states
 }
 
-@test "README's commands, targets and rooms exist, and it is one screen" {
-    [ "$(wc -l <"$SOURCE/README.md")" -le 70 ]
+@test "README's commands, targets and rooms exist, and it is short" {
+    [ "$(wc -l <"$SOURCE/README.md")" -le 90 ]
     "$LOCKCTL" --help >help
     sed -n 's/^\$ virt-lockctl \([a-z]*\).*/\1/p' "$SOURCE/README.md" >used
     [ "$(wc -l <used)" -ge 2 ]
@@ -302,17 +356,37 @@ print(count)' >count
     done <rooms
 }
 
+# transcript REGEX: the line of README's transcript that is like it
+transcript() {
+    grep -E -- "$1" "$SOURCE/README.md"
+}
+
 @test "README's transcript happens so" {
-    make_disk web1.raw
-    start_supervisor web1 --disk web1.raw -- sleep 1000
-    "$LOCKCTL" list >vms
-    same "header" "$(grep -E '^NAME ' "$SOURCE/README.md" | tr -s ' ')" \
-        "$(head -n 1 vms | tr -s ' ')"
-    run_supervisor --name web2 --disk web1.raw -- sleep 1000
+    requires qemu-system-x86_64 qemu-img
+    PATH=$PROGRAMS:$PATH
+    eval "$(transcript '^\$ cd /vm && ' | sed 's/^.*&& //')"
+    transcript '^\$ virt-lock-supervisor .*&$' | sed 's/^\$ //; s/ &$//' >one.sh
+    spawn web1 bash -c "exec $(<one.sh)"
+    wait_until state_is_running web1
+    record "$("$LOCKCTL" child web1)"
+    "$LOCKCTL" list >said
+    same "header" "$(transcript '^NAME ' | tr -s ' ')" \
+        "$(head -n 1 said | tr -s ' ')"
+    "$LOCKCTL" leases web1 >said
+    same "header" "$(transcript '^ID ' | tr -s ' ')" \
+        "$(head -n 1 said | tr -s ' ')"
+    transcript '^\$ virt-lock-supervisor .*echo' |
+        sed 's/^\$ //; s/; echo.*//' >two.sh
+    run_program bash two.sh
     same "exit status of the second" 123 "$status"
-    matches stderr "^virt-lock-supervisor\[web2\]: cannot acquire '.*/web1.raw': held by 'web1' \(" "$stderr"
+    matches stderr "^virt-lock-supervisor\[web2\]: cannot acquire '$T/web1.qcow2': held by 'web1' \(" "$stderr"
     "$LOCKCTL" revoke web1 --reason 'moved by admin'
-    gone "$CHILD" || fail "the child lives"
-    ended "$SUP"
+    ended "$PID"
     same "exit status of the first" 124 "$STATUS"
+    matches "what it says" "$(transcript 'lost: moved' | sed "s/'.*'/'.*'/" |
+        sed 's/[][]/\\&/g')" "$(cat web1.err)"
+}
+
+state_is_running() {
+    [ "$("$LOCKCTL" status "$1" --json 2>/dev/null | jq -r .state)" = RUNNING ]
 }

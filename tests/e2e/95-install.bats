@@ -21,18 +21,31 @@ installed() {
     diff - <(installed) <<'END'
 ./opt/vls/bin/virt-lock-disks
 ./opt/vls/bin/virt-lockctl
+./opt/vls/lib/systemd/catalog/virt-lock-supervisor.catalog
+./opt/vls/lib/systemd/system/virt-lock-supervisor@.service
 ./opt/vls/sbin/virt-lock-supervisor
+./opt/vls/share/bash-completion/completions/virt-lock-disks
+./opt/vls/share/bash-completion/completions/virt-lock-supervisor
+./opt/vls/share/bash-completion/completions/virt-lockctl
 ./opt/vls/share/doc/virt-lock-supervisor/LICENSE
 ./opt/vls/share/doc/virt-lock-supervisor/NEWS.md
 ./opt/vls/share/doc/virt-lock-supervisor/README.md
+./opt/vls/share/doc/virt-lock-supervisor/cookbook.md
 ./opt/vls/share/doc/virt-lock-supervisor/design.md
+./opt/vls/share/doc/virt-lock-supervisor/examples/web1.conf
 ./opt/vls/share/doc/virt-lock-supervisor/file-protocol.md
+./opt/vls/share/man/man1/virt-lock-disks.1
 ./opt/vls/share/man/man1/virt-lockctl.1
 ./opt/vls/share/man/man7/virt-lock-protocol.7
 ./opt/vls/share/man/man8/virt-lock-supervisor.8
 END
     "$root/opt/vls/sbin/virt-lock-supervisor" --version
     "$root/opt/vls/bin/virt-lockctl" --version
+    for program in virt-lockctl virt-lock-supervisor virt-lock-disks; do
+        bash -c '. "$1" && complete -p "$2"' - \
+            "$root/opt/vls/share/bash-completion/completions/$program" \
+            "$program"
+    done
     "$root/opt/vls/bin/virt-lock-disks" --version
 }
 
@@ -45,11 +58,61 @@ END
 
 @test "single directories can be chosen" {
     "${make[@]}" -o all install PREFIX=/usr sbindir=/usr/libexec \
-        mandir=/man
+        mandir=/man unitdir=/units catalogdir=/catalogs
     [ -x "$root/usr/libexec/virt-lock-supervisor" ]
     [ -f "$root/man/man8/virt-lock-supervisor.8" ]
-    "${make[@]}" uninstall PREFIX=/usr sbindir=/usr/libexec mandir=/man
+    grep -q '^ExecStart=/usr/libexec/virt-lock-supervisor ' \
+        "$root/units/virt-lock-supervisor@.service"
+    [ -f "$root/catalogs/virt-lock-supervisor.catalog" ]
+    "${make[@]}" uninstall PREFIX=/usr sbindir=/usr/libexec mandir=/man \
+        unitdir=/units catalogdir=/catalogs
     [ "$(installed)" = "" ]
+}
+
+# The directories as systemd will see them: the program must be there, and so
+# must the page.
+install_unit() {
+    command -v systemd-analyze >/dev/null || skip "there is no systemd here"
+    "${make[@]}" -o all install PREFIX=/usr "sbindir=$root/usr/sbin" DESTDIR= \
+        "bindir=$root/usr/bin" "mandir=$root/usr/share/man" \
+        "docdir=$root/doc" "unitdir=$root/units" "catalogdir=$root/catalogs"
+    unit=$root/units/virt-lock-supervisor@.service
+}
+
+@test "systemd has nothing to say against the unit as it is installed" {
+    install_unit
+    run env "MANPATH=$root/usr/share/man" systemd-analyze verify --man=yes \
+        "$unit"
+    echo "$output"
+    [[ $output != *virt-lock-supervisor* ]]
+    # It would have said so.
+    echo 'Typo=yes' >>"$unit"
+    run systemd-analyze verify "$unit"
+    [[ $output == *virt-lock-supervisor@*Typo* ]]
+}
+
+@test "the unit's sandbox does not get weaker" {
+    install_unit
+    # Of 100; what it leaves open, and why, stands in the unit.
+    run systemd-analyze security --offline=yes --threshold=82 "$unit"
+    echo "$output"
+    [ "$status" = 0 ]
+    # It would have said no.
+    run systemd-analyze security --offline=yes --threshold=40 "$unit"
+    [ "$status" != 0 ]
+}
+
+@test "the unit says something of each setting that it has not" {
+    install_unit
+    for setting in NoNewPrivileges PrivateDevices ProtectClock PrivateTmp \
+        ProtectHome PrivateNetwork RestrictAddressFamilies PrivateUsers \
+        RestrictNamespaces ProtectKernelTunables ProtectControlGroups \
+        ProtectProc MemoryDenyWriteExecute RestrictRealtime SystemCallFilter
+    do
+        grep -q "^#.*$setting" "$unit"
+        run grep "^$setting=" "$unit"
+        [ "$status" = 1 ]
+    done
 }
 
 @test "neither all nor install installs a package" {

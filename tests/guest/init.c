@@ -5,11 +5,14 @@
  * Mounts what a kernel offers, loads the virtio modules, says GUEST-UP on the
  * console, and runs one writer process for each virtio disk, those that are
  * plugged in later too. The kernel command line may say boot=HEX (by default
- * random), slots=N, interval_us=N and ack_every=N.
+ * random), slots=N, interval_us=N and ack_every=N. With end_at=S, record S is
+ * a disk's last before the guest ends by itself, as end=poweroff, end=reset or
+ * end=panic says; a guest that finds record S on its disk already writes on.
  *
  * Says on the console, beside what writer.c says:
  *   GUEST-UP boot=B
  *   DISK EXIT status     a writer ended
+ *   GUEST-END            it ends now
  */
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +27,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/random.h>
+#include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -123,6 +127,7 @@ static WriterOptions read_options(void)
         .slots = option(cmdline, "slots", 10, 1024),
         .interval_us = option(cmdline, "interval_us", 10, 1000),
         .ack_every = option(cmdline, "ack_every", 10, 50),
+        .end_at = option(cmdline, "end_at", 10, 0),
     };
     if (options.slots < 2)
         options.slots = 2;
@@ -190,6 +195,20 @@ static void scan_disks(Disk *disks, const WriterOptions *options)
         closedir(dir);
 }
 
+/* The kernel panics when its first process ends. */
+static void end_guest(void)
+{
+    char cmdline[2048];
+
+    read_file("/proc/cmdline", cmdline, sizeof(cmdline));
+    say("GUEST-END\n");
+    if (strstr(cmdline, " end=poweroff"))
+        reboot(RB_POWER_OFF);
+    else if (strstr(cmdline, " end=reset"))
+        reboot(RB_AUTOBOOT);
+    _exit(1);
+}
+
 static void reap_writers(Disk *disks)
 {
     int status;
@@ -204,6 +223,8 @@ static void reap_writers(Disk *disks)
                 WIFEXITED(status) ? WEXITSTATUS(status)
                                   : 128 + WTERMSIG(status));
         }
+        if (WIFEXITED(status) && WEXITSTATUS(status) == WRITER_AT_END)
+            end_guest();
     }
 }
 

@@ -167,8 +167,10 @@ int writer_run(const char *disk, const WriterOptions *options)
         }
         if (!write_next(&w, options->boot, seq))
             return 1;
-        if (seq % options->ack_every == 0)
+        if (seq % options->ack_every == 0 || seq == options->end_at)
             say("%s ACK %" PRIu64 "\n", disk, seq);
+        if (options->end_at && seq == options->end_at)
+            return WRITER_AT_END;
         pause_us(options->interval_us);
     }
 }

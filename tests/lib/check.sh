@@ -6,6 +6,9 @@ BUILD=$(realpath "$1")
 export BUILD
 export ASAN_OPTIONS="${ASAN_OPTIONS-detect_leaks=0}"
 
+# Tests that need the guest fail without it, so let it be known at once.
+tests/guest/build-guest.sh "$BUILD/guest"
+
 # Each fuzzer's corpus, through the same code without the fuzzer.
 fuzzers=$(find "$BUILD/tests/fuzz" -type f -executable -name 'fuzz-*' | sort)
 for fuzzer in $fuzzers; do

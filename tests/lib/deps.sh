@@ -16,7 +16,7 @@
 set -eu
 
 usage() {
-    echo "usage: $0 [build|check|demo|bench|model|lint|fuzz|valgrind|coverage|all]..."
+    echo "usage: $0 [build|check|long|demo|bench|model|lint|fuzz|valgrind|coverage|all]..."
 }
 
 # packages_of GROUP: what the group's targets need beyond make and a shell.
@@ -29,9 +29,14 @@ packages_of() {
     check)
         # perl has prove
         packages_of build
+        # binutils, cpio and lz4 build the guest
         echo bats perl procps jq socat strace iproute2 python3 groff-base man-db \
             mount e2fsprogs nbdkit libnbd-bin qemu-system-x86 qemu-utils \
-            libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu ;;
+            binutils cpio lz4 \
+            libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu systemd ;;
+    long)
+        packages_of check
+        echo debootstrap systemd-container ;;
     demo)
         packages_of build
         echo binutils cpio lz4 qemu-system-x86 ;;
@@ -53,7 +58,7 @@ packages_of() {
         packages_of check
         echo gcovr ;;
     all)
-        for group in check demo bench model lint fuzz valgrind coverage; do
+        for group in check long demo bench model lint fuzz valgrind coverage; do
             packages_of "$group"
         done ;;
     *)

@@ -8,7 +8,8 @@
 # the other one, $SLOW_DEVICE, is an image itself. slow_pause makes nbdkit keep
 # every request, slow_resume lets them go on. In between a write that was
 # given to io_uring stays in flight, even if nobody is left who gave it, and
-# slow_landed sees what is on the medium really.
+# slow_landed sees what is on the medium really. After slow_fail every request
+# ends with EIO, until slow_repair.
 #
 # Load it after common, call slowdisk_setup after common_setup, and
 # slowdisk_teardown instead of common_teardown.
@@ -31,8 +32,9 @@ slowdisk_setup() {
     mkdir fuse slow
     : >fuse/disk
     truncate -s 16M "$SLOW_MEDIUM"
-    slow_serve nbdkit -f -U "$T/nbd.sock" --filter=pause \
-        file "$SLOW_MEDIUM" "pause-control=$T/pause.sock"
+    slow_serve nbdkit -f -U "$T/nbd.sock" --filter=pause --filter=error \
+        file "$SLOW_MEDIUM" "pause-control=$T/pause.sock" \
+        error=EIO error-rate=100% "error-file=$T/failing"
     wait_until test -S nbd.sock
     wait_until test -S pause.sock
     slow_serve nbdfuse "$T/fuse/disk" --unix "$T/nbd.sock"
@@ -76,6 +78,14 @@ slow_resume() {
     slow_control r R
 }
 
+slow_fail() {
+    : >"$T/failing"
+}
+
+slow_repair() {
+    rm -f "$T/failing"
+}
+
 # slow_in_flight [DEVICE]: a write waits for the disk
 slow_in_flight() {
     local device=${1:-$SLOW_FS} writes
@@ -115,6 +125,7 @@ slow_unmount() {
 
 slowdisk_teardown() {
     local pid loop failed=0
+    slow_repair
     if [ -S "$T/pause.sock" ] && ! slow_resume; then
         failed=1
         kill -KILL "${SLOW_SERVERS[@]}" || : # errors let go whoever waits

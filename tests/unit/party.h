@@ -89,14 +89,22 @@ static inline void on_text(gpointer opaque, guint id, const char *text)
     g_string_append_printf(((Party *)opaque)->told, "%s; ", text);
 }
 
+static inline void on_warning(gpointer opaque, guint id, MessageKind kind,
+                              const char *sentence)
+{
+    on_text(opaque, id, sentence);
+}
+
 static inline void on_lost(gpointer opaque, guint id, guint grace_ms,
                            const char *why)
 {
     g_string_append_printf(((Party *)opaque)->told, "lost: %s; ", why);
 }
 
-static const DriverEvents party_events = {
-    .done = on_done, .waiting = on_text, .warning = on_text, .lost = on_lost};
+static const DriverEvents party_events = {.done = on_done,
+                                          .waiting = on_text,
+                                          .warning = on_warning,
+                                          .lost = on_lost};
 
 static inline Resource *thing_of(const Party *party, int thing,
                                  ResourceMode mode)

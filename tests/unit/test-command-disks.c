@@ -73,10 +73,10 @@ static void all_kinds(void)
     g_assert_null(resource(o, 2)->path);
     g_assert_cmpuint(o->notes->len, ==, 3);
     note = o->notes->pdata[0];
-    g_assert_cmpint(note->level, ==, REPORT_WARNING);
+    g_assert_cmpint(note->kind, ==, MESSAGE_UNCOVERED);
     g_assert_cmpstr(note->sentence, ==, "'nbd:x' is not leased: it is far");
     note = o->notes->pdata[1];
-    g_assert_cmpint(note->level, ==, REPORT_INFO);
+    g_assert_cmpint(note->kind, ==, MESSAGE_UNCOVERED_READ);
     note = o->notes->pdata[2];
     g_assert_cmpstr(note->sentence, ==, "look out");
 }

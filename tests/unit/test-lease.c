@@ -90,7 +90,8 @@ static void on_lost(gpointer opaque, Lease *lease, const char *why)
                            lease_resource(lease)->name, why);
 }
 
-static void on_warning(gpointer opaque, Lease *lease, const char *sentence)
+static void on_warning(gpointer opaque, Lease *lease, MessageKind kind,
+                       const char *sentence)
 {
     Puppet *p = opaque;
 

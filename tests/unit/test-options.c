@@ -51,6 +51,7 @@ static void defaults(void)
     g_assert_false(o->wait);
     g_assert_cmpint(o->stop_timeout_ms, ==, 30000);
     g_assert_cmpint(o->log_level, ==, REPORT_WARNING);
+    g_assert_cmpint(o->log_target, ==, REPORT_TARGET_AUTO);
     g_assert_null(o->params[0]);
     g_assert_null(o->id);
 }
@@ -63,6 +64,7 @@ static void everything(void)
              "--state-dir /s --wait=2.5 --pid-fd 3 --pid-file /p "
              "--json-status-fd 4 --user u --group g --stop-timeout 0.5 "
              "--control-group c --control-group-rw --log-level debug "
+             "--log-target journal "
              "-- cmd --disk /not-ours --");
 
     g_assert_cmpuint(o->resources->len, ==, 3);
@@ -85,6 +87,7 @@ static void everything(void)
     g_assert_cmpstr(o->control_group, ==, "c");
     g_assert_true(o->control_group_rw);
     g_assert_cmpint(o->log_level, ==, REPORT_DEBUG);
+    g_assert_cmpint(o->log_target, ==, REPORT_TARGET_JOURNAL);
     g_assert_cmpstr(o->command[0], ==, "cmd");
     g_assert_cmpstr(o->command[1], ==, "--disk");
     g_assert_cmpstr(o->command[3], ==, "--");
@@ -119,6 +122,18 @@ static void uuids(void)
     refused("v --uuid x -- c", "uuid");
     refused("v --uuid ../../etc/passwd -- c", "uuid");
     refused("v --uuid " UUID "0 -- c", "uuid");
+}
+
+static void log_words(void)
+{
+    g_autoptr(Options) o = good("v --log-level error --log-target stderr -- c");
+
+    g_assert_cmpint(o->log_level, ==, REPORT_ERROR);
+    g_assert_cmpint(o->log_target, ==, REPORT_TARGET_STDERR);
+    refused("v --log-level loud -- c", "none of error, warning, info, debug");
+    refused("v --log-level= -- c", "none of error, warning, info, debug");
+    refused("v --log-target syslog -- c", "none of auto, stderr, journal");
+    refused("v --log-target= -- c", "none of auto, stderr, journal");
 }
 
 static void no_command(void)
@@ -206,6 +221,7 @@ int main(int argc, char **argv)
     ADD(everything);
     ADD(waiting);
     ADD(uuids);
+    ADD(log_words);
     ADD(no_command);
     ADD(bad_values);
     ADD(long_name);

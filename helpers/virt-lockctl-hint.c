@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: what to type next
+ *
+ * A sentence says what could not be done and why; where there is a next step
+ * it is put behind. One row for each: which command, which class of error,
+ * which words in it. The first row that fits counts.
+ */
+#include <string.h>
+
+#include "qmp.h"
+#include "virt-lockctl.h"
+
+#define ANY_COMMAND NULL
+#define ANY_ERROR   (-1)
+
+typedef struct {
+    const char *command;
+    int code;
+    const char *part; /* of the sentence; NULL: any */
+    const char *hint; /* %V: the VM, %P: the path, quoted
+                       * for a shell, %T: --timeout */
+} Hint;
+
+static const Hint hints[] = {
+    {ANY_COMMAND, QMP_ERROR_LEASE_BUSY, NULL,
+     "; 'virt-lockctl holder %P' tells who has it"},
+    {ANY_COMMAND, QMP_ERROR_NOT_SUPPORTED, "may only query",
+     "; run it as root, or be in a --control-group with --control-group-rw"},
+    {ANY_COMMAND, QMP_ERROR_NO_SUPERVISOR, "cannot find VM",
+     "; 'virt-lockctl list' shows those that run (with --run-dir those of "
+     "another directory)"},
+    {ANY_COMMAND, QMP_ERROR_BAD_ARGUMENT, "have that name",
+     "; name one by its uuid"},
+    {ANY_COMMAND, ANY_ERROR, "it has hung up",
+     ": it admits root, its own user and its --control-group"},
+    {"holder", ANY_ERROR, "Permission denied", "; run it as root"},
+    {"acquire", ANY_ERROR, "Permission denied", "; run it as root"},
+    {ANY_COMMAND, ANY_ERROR, "Permission denied",
+     "; run it as root, or be in the VM's --control-group"},
+    {"child", QMP_ERROR_WRONG_STATE, NULL,
+     "; 'virt-lockctl status %V' tells why"},
+    {"release", QMP_ERROR_BAD_ARGUMENT, "no such lease",
+     "; 'virt-lockctl leases %V' lists those it has"},
+    {"revoke", QMP_ERROR_BAD_ARGUMENT, "no such lease",
+     "; 'virt-lockctl leases %V' lists those it has"},
+    {"release", QMP_ERROR_WRONG_STATE, "still open by",
+     "; unplug it first ('virt-lockctl release %V --disk %P --force' frees it "
+     "all the same, which can destroy it)"},
+    {"release", QMP_ERROR_WRONG_STATE, "use force",
+     ": 'virt-lockctl release %V --disk %P --force'"},
+    {"release", QMP_ERROR_WRONG_STATE, "is being released",
+     ": 'virt-lockctl release %V --disk %P --force'"},
+    {ANY_COMMAND, QMP_ERROR_WRONG_STATE, NULL,
+     "; 'virt-lockctl status %V' tells more"},
+    {"release", QMP_ERROR_TIMEOUT, "still held",
+     "; 'virt-lockctl leases %V' tells what it waits for"},
+    {"revoke", QMP_ERROR_TIMEOUT, "still there",
+     "; 'virt-lockctl status %V' tells more"},
+    {"quit", QMP_ERROR_TIMEOUT, "still there",
+     "; 'virt-lockctl status %V' tells more"},
+    {ANY_COMMAND, QMP_ERROR_TIMEOUT, NULL,
+     "; --timeout gives it longer than %T"},
+};
+
+static gboolean fits(const Hint *hint, const char *command, const GError *error)
+{
+    return (!hint->command || g_str_equal(hint->command, command)) &&
+           (hint->code == ANY_ERROR ||
+            g_error_matches(error, QMP_ERROR, hint->code)) &&
+           (!hint->part || strstr(error->message, hint->part));
+}
+
+static void append(GString *sentence, const char *hint, const Request *request)
+{
+    for (const char *p = hint; *p; p++) {
+        const char *word = NULL;
+        g_autofree char *quoted = NULL;
+
+        if (p[0] == '%' && p[1] == 'T') {
+            g_string_append_printf(sentence, "%g s", request->call_ms / 1000.0);
+            p++;
+            continue;
+        }
+        if (p[0] == '%' && p[1] == 'V')
+            word = request->target;
+        if (p[0] == '%' && p[1] == 'P')
+            word = request->disk ? request->disk->path : NULL;
+        if (!word) {
+            g_string_append_c(sentence, *p);
+            continue;
+        }
+        quoted = shell_word(word);
+        g_string_append(sentence, quoted);
+        p++;
+    }
+}
+
+char *shell_word(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789_-./:,+@%";
+
+    if (*word && strspn(word, plain) == strlen(word))
+        return g_strdup(word);
+    return g_shell_quote(word);
+}
+
+char *with_hint(const char *command, const Request *request,
+                const GError *error)
+{
+    GString *sentence = g_string_new(error->message);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(hints); i++) {
+        if (fits(&hints[i], command, error)) {
+            append(sentence, hints[i].hint, request);
+            break;
+        }
+    }
+    return g_string_free(sentence, FALSE);
+}

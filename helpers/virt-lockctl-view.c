@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: see virt-lockctl-view.h. */
+#include "virt-lockctl-view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "qmp.h"
+#include "virt-lockctl-herd.h"
+#include "virt-lockctl-screen.h"
+
+/* Who waits for ^C does not want to wait for a silent supervisor, too. */
+#define DRAWN_CALL_MS 1000
+
+typedef struct {
+    const Request *request;
+    ViewPrint *print;
+    gpointer data;
+    Screen *screen; /* NULL: not a terminal */
+    char *shown;    /* the last picture */
+    char *silent;   /* the last sentence about who is silent */
+} View;
+
+static int by_name_then_uuid(gconstpointer a, gconstpointer b)
+{
+    const json_t *one = *(const json_t *const *)a;
+    const json_t *two = *(const json_t *const *)b;
+    int order = g_strcmp0(json_string_value(json_object_get(one, "name")),
+                          json_string_value(json_object_get(two, "name")));
+
+    if (order != 0)
+        return order;
+    return g_strcmp0(json_string_value(json_object_get(one, "uuid")),
+                     json_string_value(json_object_get(two, "uuid")));
+}
+
+static void free_json(gpointer value)
+{
+    json_decref(value);
+}
+
+static void keep_status(Client *client, const json_t *status, gpointer data)
+{
+    g_ptr_array_add(data, json_incref((json_t *)status));
+    client_free(client);
+}
+
+gboolean view_once(const Request *request, ViewPrint *print, gpointer data,
+                   GError **error)
+{
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(free_json);
+    gboolean complete = client_foreach(request->run_dir, request->call_ms,
+                                       keep_status, all, error);
+
+    g_ptr_array_sort(all, by_name_then_uuid);
+    print(stdout, all, request, data);
+    return complete;
+}
+
+static GPtrArray *statuses_of(const Herd *herd)
+{
+    GPtrArray *all = g_ptr_array_new();
+
+    for (guint i = 0; i < herd_count(herd); i++)
+        g_ptr_array_add(all, herd_member(herd, i)->status);
+    g_ptr_array_sort(all, by_name_then_uuid);
+    return all;
+}
+
+/* Who does not answer is told on stderr, once; on a terminal below all. */
+static void add_silent(View *view, const Herd *herd, FILE *out)
+{
+    const GError *silent = herd_silent(herd);
+    g_autofree char *sentence = silent ? printable(silent->message) : NULL;
+
+    if (sentence && view->screen)
+        fprintf(out, "\n%s\n", sentence);
+    else if (sentence && g_strcmp0(sentence, view->silent) != 0)
+        fprintf(stderr, "virt-lockctl: %s\n", sentence);
+    g_free(view->silent);
+    view->silent = g_steal_pointer(&sentence);
+}
+
+static void show(View *view, const Herd *herd, gboolean again)
+{
+    g_autoptr(GPtrArray) statuses = statuses_of(herd);
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    if (!out)
+        return;
+    view->print(out, statuses, view->request, view->data);
+    add_silent(view, herd, out);
+    fclose(out);
+    if (view->screen && (again || g_strcmp0(text, view->shown) != 0)) {
+        screen_draw(view->screen, text);
+    } else if (!view->screen && g_strcmp0(text, view->shown) != 0) {
+        printf("%s%s", view->shown && !view->request->json ? "\n" : "", text);
+        fflush(stdout);
+    }
+    g_free(view->shown);
+    view->shown = g_strdup(text);
+    free(text);
+}
+
+static void ignore(const Member *member, MemberNews news, json_t *event,
+                   gpointer data)
+{
+}
+
+static gboolean go_on(View *view, Herd *herd, int interval_ms, GError **error)
+{
+    struct pollfd fds[SCREEN_FDS];
+    ScreenInput input = SCREEN_NOTHING;
+
+    while (input != SCREEN_QUIT && !ferror(stdout)) {
+        while (herd_update(herd, ignore, NULL))
+            herd_ask(herd);
+        show(view, herd, input == SCREEN_REDRAW);
+        if (view->screen)
+            screen_fds(view->screen, fds);
+        if (!herd_wait(herd, fds, view->screen ? SCREEN_FDS : 0, interval_ms,
+                       error))
+            return !error || !*error;
+        if (view->screen)
+            input = screen_input(view->screen, fds);
+    }
+    return TRUE;
+}
+
+gboolean view_run(const Request *request, int interval_ms, ViewPrint *print,
+                  gpointer data, GError **error)
+{
+    View view = {.request = request, .print = print, .data = data};
+    gboolean drawn = !request->json && screen_is_possible();
+    g_autoptr(Herd) herd = herd_new(
+        request->run_dir, NULL, TRUE,
+        drawn ? MIN(request->call_ms, DRAWN_CALL_MS) : request->call_ms, error);
+    gboolean done;
+
+    if (!herd)
+        return FALSE;
+    if (drawn) {
+        view.screen = screen_new(error);
+        if (!view.screen)
+            return FALSE;
+    }
+    done = go_on(&view, herd, interval_ms, error);
+    g_free(view.shown);
+    g_free(view.silent);
+    g_clear_pointer(&herd, herd_free); /* a signal may end us in the next */
+    screen_free(view.screen);
+    return done;
+}
