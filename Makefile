@@ -3,6 +3,7 @@ VERSION := $(shell cat VERSION)
 PREFIX  ?= /usr/local
 bindir  ?= $(PREFIX)/bin
 sbindir ?= $(PREFIX)/sbin
+libexecdir ?= $(PREFIX)/libexec
 mandir  ?= $(PREFIX)/share/man
 docdir  ?= $(PREFIX)/share/doc/virt-lock-supervisor
 BUILD   ?= build
@@ -37,7 +38,8 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 common     := $(call obj,$(patsubst %,libsupervise/%.c,qmp places record record_read resource opened))
 supervisor := $(call obj,$(filter-out %/main.c %/seccomp_gen.c,$(wildcard supervisor/*.c)))
 client     := $(call obj,$(wildcard libsupervise/client*.c))
-programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl
+guard      := $(call obj,$(wildcard helpers/virt-lock-guard*.c) $(patsubst %,supervisor/%.c,sweep drain guard_wire))
+programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl $(BUILD)/virt-lock-guard
 mans       := $(patsubst %.pod,$(BUILD)/%,$(wildcard docs/*.pod))
 makefiles  := Makefile tests/tests.mk
 
@@ -57,6 +59,9 @@ $(BUILD)/virt-lock-supervisor: $(BUILD)/supervisor/main.o $(supervisor) $(common
 	$(LINKEXE)
 $(BUILD)/virt-lockctl: $(call obj,$(wildcard helpers/virt-lockctl*.c)) $(client) $(common)
 	$(LINKEXE)
+# Whatever LINK: it is small because it shares nothing. (Sanitizers cannot.)
+$(BUILD)/virt-lock-guard: $(guard)
+	$(CC) $(if $(SANITIZE),$(BASE_LDFLAGS),-static-pie -Wl,-z,relro,-z,now) $(LDFLAGS) $(CFLAGS) -o $@ $^
 $(BUILD)/tables: $(BUILD)/docs/tables.o $(supervisor) $(common)
 	$(LINKEXE)
 $(BUILD)/seccomp_gen: supervisor/seccomp_gen.c
@@ -81,13 +86,14 @@ $(BUILD)/docs/%: $(BUILD)/docs/%.pod
 include tests/tests.mk
 
 install: all ## into DESTDIR and PREFIX
-	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(docdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
+	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libexecdir) $(docdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
 	install -m 755 $(BUILD)/virt-lock-supervisor $(DESTDIR)$(sbindir)
 	install -m 755 $(BUILD)/virt-lockctl $(DESTDIR)$(bindir)
+	install -m 755 $(BUILD)/virt-lock-guard $(DESTDIR)$(libexecdir)
 	set -e; for m in $(mans); do install -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}; done
 	install -m 644 README.md NEWS.md LICENSE docs/design.md docs/file-protocol.md $(DESTDIR)$(docdir)
 uninstall: ## what install has put there
-	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(DESTDIR)$(bindir)/virt-lockctl
+	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(DESTDIR)$(bindir)/virt-lockctl $(DESTDIR)$(libexecdir)/virt-lock-guard
 	for m in $(notdir $(mans)); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$m; done
 	rm -rf $(DESTDIR)$(docdir)
 dist: ## a tar ball of what is committed

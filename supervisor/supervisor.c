@@ -212,6 +212,9 @@ const LeaseEvents supervisor_lease_events = {
     .warning = on_warning,
     .lost = on_lost,
     .released = on_released,
+    .used = guard_on_used,
+    .letting_go = guard_on_letting_go,
+    .guarded = guard_on_guarded,
 };
 
 /* What the child says. */
@@ -274,6 +277,7 @@ static void on_adopted(gpointer opaque, pid_t pid)
                "child now",
                pid);
     report_adopted(s->report, pid);
+    guard_about_child(s);
 }
 
 static void on_gone(gpointer opaque)
