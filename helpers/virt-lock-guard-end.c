@@ -4,8 +4,9 @@
  *
  *  1. Which disks does a QEMU have locked?
  *  2. Kill: the child, its descendants, its control group, again whenever one
- *     has died and every second; and who has the VM's liveness, however it
- *     came there, where we are allowed to see that.
+ *     has died and every second; and who has the VM's liveness, however deep
+ *     or orphaned, where we are allowed to see that. (Not of an attached
+ *     process: that may have it from somebody who has it, too.)
  *  3. Wait until all of them are dead and nobody has the VM's liveness: that
  *     is what tells of those whom we cannot see.
  *  4. Drain every disk as the supervisor would have (drain.h), and let go of
@@ -173,6 +174,7 @@ static bool begin_sweep(Guard *guard, Sweep *sweep)
 static bool kill_all(Guard *guard)
 {
     Pace pace = pace_begin();
+    const bool ours = guard->child.said.flags & GUARD_OURS;
     int64_t look = 0;
     bool go_on = true;
     Sweep sweep;
@@ -188,7 +190,7 @@ static bool kill_all(Guard *guard)
         lives = told_lives(guard);
         if (!alive && !lives)
             break;
-        if (lives && self_now() >= (alive ? pace.since + SECOND : 0) &&
+        if (lives && ours && self_now() >= (alive ? pace.since + SECOND : 0) &&
             self_now() >= look) {
             find_holders(&sweep, &guard->live);
             look = self_now() + SECOND;

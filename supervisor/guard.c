@@ -106,9 +106,10 @@ static void tell_all(Guard *guard)
 }
 
 void guard_child(Guard *guard, pid_t pid, int pidfd, int cgroup_kill,
-                 int cgroup_procs)
+                 int cgroup_procs, gboolean ours)
 {
-    GuardPacket packet = {.what = GUARD_CHILD, .pid = pid};
+    GuardPacket packet = {
+        .what = GUARD_CHILD, .pid = pid, .flags = ours ? GUARD_OURS : 0};
     const int fds[] = {pidfd, cgroup_kill, cgroup_procs};
 
     if (guard && pidfd >= 0)

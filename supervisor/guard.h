@@ -42,9 +42,10 @@ Guard *guard_new(const char *name, const GuardEvents *events, gpointer opaque,
 void guard_free(Guard *guard);
 
 /* -1 in the place of descriptors that there are none of; all stay the
- * caller's. */
+ * caller's. @ours: whoever has the VM's liveness has inherited it from the
+ * child, and is to be killed. */
 void guard_child(Guard *guard, pid_t pid, int pidfd, int cgroup_kill,
-                 int cgroup_procs);
+                 int cgroup_procs, gboolean ours);
 void guard_live(Guard *guard, const DriverKept *live);
 void guard_lease(Guard *guard, guint id, const DriverKept *lease);
 void guard_forget(Guard *guard, guint id);

@@ -44,6 +44,12 @@ enum {
     GUARD_END,
 };
 
+/* Of a CHILD. */
+enum {
+    GUARD_OURS = 1 << 0, /* it has inherited the VM's liveness, and who has that
+                            is a descendant of it */
+};
+
 /* Of a LEASE. */
 enum {
     GUARD_DRAINED = 1 << 0, /* the first descriptor is a disk: it is drained */

@@ -12,7 +12,8 @@ void guard_about_child(Supervisor *s)
     int pidfd, kill, procs;
 
     child_handles(s->child, &pidfd, &kill, &procs);
-    guard_child(s->guard, child_pid(s->child), pidfd, kill, procs);
+    guard_child(s->guard, child_pid(s->child), pidfd, kill, procs,
+                !s->options->attach);
 }
 
 void guard_on_used(gpointer opaque, Lease *lease)
