@@ -269,6 +269,7 @@ gboolean start_prepare(Supervisor *s, GError **error)
     if (!s->child || (o->attach && !child_attach(s->child, o->attach_pid,
                                                  o->attach_pidfd, error)))
         return FALSE;
+    child_set_guard(s->child, guard_session(s->guard));
     return make_directory("run", s->run_dir, error) &&
            make_directory("state", s->state_dir, error);
 }
