@@ -276,10 +276,11 @@ static void let_go(Guard *guard, Told *lease)
 {
     GuardPacket packet = {
         .version = GUARD_VERSION, .what = GUARD_FORGET, .id = lease->said.id};
+    const int none = -1;
 
     told_let_go(lease);
     guard_forward(guard, &packet, NULL, 0);
-    told_take(guard, &packet, NULL, 0); /* another takes its place */
+    told_take(guard, &packet, &none, 0); /* another takes its place */
 }
 
 /* FALSE: see guard_wait(). */

@@ -14,7 +14,6 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -126,20 +125,16 @@ void self_confine(Guard *guard)
 }
 
 /* A reader that takes no more loses the line. */
-void self_say(const Guard *guard, const char *format, ...)
+void self_put(const Guard *guard, char *sentence)
 {
     struct pollfd ready = {.fd = guard->log, .events = POLLOUT};
-    char sentence[1024], line[1400];
-    va_list args;
+    char line[SELF_SENTENCE_MAX + 300];
 
-    va_start(args, format);
-    vsnprintf(sentence, sizeof sentence, format, args);
-    va_end(args);
-    for (char *c = sentence; *c; c++) {
+    for (char *c = sentence; *c; c++) { /* names may hold anything */
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
     }
-    snprintf(line, sizeof line, GUARD_PROGRAM "[%s]: %s\n", guard->name,
+    snprintf(line, sizeof line, GUARD_PROGRAM "[%.255s]: %s\n", guard->name,
              sentence);
     if (poll(&ready, 1, 0) == 1 &&
         send(guard->log, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

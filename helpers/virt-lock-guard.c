@@ -55,7 +55,7 @@ void guard_forward(Guard *guard, const GuardPacket *packet, const int *fds,
 /* Of the spare: returns when the guard is dead. */
 static void stand_by(Guard *guard, int socket)
 {
-    GuardPacket packet;
+    GuardPacket packet = {0};
     int fds[GUARD_FDS_MAX];
     unsigned n;
 
@@ -134,7 +134,7 @@ static void say_goodbye(Guard *guard)
 /* What a supervisor says while it lives. */
 static void listen_to(Guard *guard)
 {
-    GuardPacket packet;
+    GuardPacket packet = {0};
     int fds[GUARD_FDS_MAX], err;
     unsigned n;
 

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "../supervisor/guard_wire.h"
@@ -68,8 +69,15 @@ void end_of_supervisor(Guard *guard);
 void self_confine(Guard *guard);
 /* What fork(2) does not pass on. */
 void self_confine_spare(void);
-void self_say(const Guard *guard, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* One sentence for the log, as printf(3) makes it. */
+#define self_say(guard, ...)                                                   \
+    do {                                                                       \
+        char sentence_[SELF_SENTENCE_MAX];                                     \
+        snprintf(sentence_, sizeof sentence_, __VA_ARGS__);                    \
+        self_put(guard, sentence_);                                            \
+    } while (0)
+#define SELF_SENTENCE_MAX 1024
+void self_put(const Guard *guard, char *sentence);
 /* Microseconds. */
 int64_t self_now(void);
 

@@ -181,7 +181,7 @@ static void on_refused(Guard *guard, int err)
 /* FALSE where there is nothing more to be read now. */
 static gboolean read_packet(Guard *guard)
 {
-    GuardPacket packet;
+    GuardPacket packet = {0};
     int fds[GUARD_FDS_MAX];
     unsigned n;
 

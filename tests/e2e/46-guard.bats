@@ -6,6 +6,7 @@
 # What becomes of each kind of child is in 47-deaths.bats; here is the guard
 # itself: who it is, who takes its place, and what it waits for.
 
+# shellcheck disable=SC2030,SC2031  # each test is a shell, and so is run_program
 load ../lib/common
 load ../lib/slowdisk
 
@@ -28,6 +29,22 @@ teardown() {
 guarded() {
     fake vm --guard --uuid "$U" "$@"
     know_guard
+}
+
+# of_guarded OPTION... -- COMMAND...: the same of any command; $SUP
+of_guarded() {
+    spawn vm "$SUPERVISOR" --name vm --guard --uuid "$U" "$@"
+    SUP=$PID
+}
+
+# via SCRIPT OPTION... -- COMMAND...: likewise, started by a shell
+via() {
+    spawn vm sh -c "$1" sh "$SUPERVISOR" --name vm --guard --uuid "$U" "${@:2}"
+    SUP=$PID
+}
+
+runs() {
+    wait_until vm_state "$U" RUNNING
 }
 
 know_guard() {
@@ -119,10 +136,9 @@ thaw() {
 @test "it has what it needs and nothing else" {
     requires_sight
     exec 7<b
-    spawn vm "$SUPERVISOR" --name vm --guard --uuid "$U" --disk a -- sleep 1000
+    of_guarded --disk a -- sleep 1000
     exec 7>&-
-    SUP=$PID
-    wait_until vm_state "$U" RUNNING
+    runs
     know_guard
     for pid in $(guards "$SESSION"); do
         local socket=socket
@@ -265,9 +281,8 @@ are gone: no lease is guarded any more"
 @test "... and of a process that was attached, only those bytes" {
     spawn victim "$FAKEVMM" --ready "$T/ready" --later --qemu-locks "$T/a"
     wait_until test -s ready
-    spawn vm "$SUPERVISOR" --uuid "$U" --attach "$(<ready)" --disk a --disk b
-    SUP=$PID
-    wait_until vm_state "$U" RUNNING
+    of_guarded --attach "$(<ready)" --disk a --disk b
+    runs
     all_are guarded true
     know_guard
     kill -USR1 "$(<ready)"
@@ -287,15 +302,14 @@ all_drained_by() {
 
 @test "a guard that is killed while leases are waited for is replaced" {
     take a
-    spawn vm "$SUPERVISOR" --name vm --uuid "$U" --guard --wait --disk a -- \
+    of_guarded --wait --disk a -- \
         "$FAKEVMM" --ready "$T/ready" --outlive-parent
-    SUP=$PID
     wait_until vm_state "$U" STARTING
     know_guard
     kill -KILL "$GUARD_PID"
     wait_until another_guard "$GUARD_PID"
     kill -KILL "$HOLDER"
-    wait_until vm_state "$U" RUNNING
+    runs
     all_are guarded true
     wait_until test -s ready
     kill_supervisor
@@ -430,11 +444,10 @@ process $CHILD lives on; its leases are kept"
 @test "a log that takes no more does not delay the kill" {
     mkfifo log
     exec 9<>log
-    spawn vm sh -c 'exec "$@" 2>log' sh "$SUPERVISOR" --guard --uuid "$U" \
-        --name vm --disk a -- "$FAKEVMM" --outlive-parent --ready "$T/ready"
-    SUP=$PID
+    via 'exec "$@" 2>log' --disk a -- \
+        "$FAKEVMM" --outlive-parent --ready "$T/ready"
     wait_until test -s ready
-    wait_until vm_state "$U" RUNNING
+    runs
     know_guard
     python log <<'END'
 import os, sys
@@ -486,13 +499,11 @@ END
     requires_unified
     group=$UNIFIED/vls-test-$$-$BATS_TEST_NUMBER
     make_cgroup "$group"
-    spawn vm sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"' sh \
-        "$group" "$SUPERVISOR" --guard --name vm --uuid "$U" --disk a -- \
+    via "echo \$\$ >$group/cgroup.procs && exec \"\$@\"" --disk a -- \
         "$FAKEVMM" --ready "$T/ready" --close-fds --setsid-grandchild \
         --outlive-parent
-    SUP=$PID
     wait_until test -s ready
-    wait_until vm_state "$U" RUNNING
+    runs
     know_guard
     same "the child's group" "/vls-test-$$-$BATS_TEST_NUMBER/vm-$SUP" \
         "$(sed -n 's/^0:://p' "/proc/$(<ready)/cgroup")"
@@ -515,7 +526,7 @@ END
     spawn victim "$PYTHON" victim.py "$SUPERVISOR" --name vm --uuid "$U" \
         --disk a
     victim=$PID
-    wait_until vm_state "$U" RUNNING
+    runs
     know_guard
     same "its parent" "$victim" \
         "$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$GUARD_PID/status")"
@@ -594,13 +605,12 @@ says_of_release() { # PROGRAM WHY
     requires_root
     requires qemu-system-x86_64
     chmod 666 a
-    spawn vm "$SUPERVISOR" --guard --name vm --uuid "$U" --disk a -- \
+    of_guarded --disk a -- \
         qemu-system-x86_64 -accel tcg -nodefaults -display none -S \
         -runas nobody -qmp "unix:$T/qmp,server=on,wait=off" \
         -drive "file=$T/a,format=raw,if=virtio"
-    SUP=$PID
     wait_until test -S qmp
-    wait_until vm_state "$U" RUNNING
+    runs
     qemu=$(qmp "$U" query-child | jq .pid)
     record "$qemu"
     wait_until uid_is "$qemu" "$(id -u nobody)"
@@ -617,8 +627,8 @@ uid_is() {
 
 # --- races -----------------------------------------------------------------
 
-# race WHAT ROUNDS
-race() {
+# race_of WHAT ROUNDS
+race_of() {
     mkdir race
     run_program env -C race FAKEVMM_PIDS="$FAKEVMM_PIDS" "$PYTHON" -S \
         "$BATS_TEST_DIRNAME/../race/guard.py" "$BUILD" "$@"
@@ -627,16 +637,16 @@ race() {
 }
 
 @test "supervisors of attached processes, killed: nobody writes after a grant" {
-    race kill 50
+    race_of kill 50
     matches "what was seen" "^kills: 50; overlaps: 0; .* lived on: 0;" "$output"
 }
 
 @test "... and if the guards were killed with them that would be seen" {
-    race kill-all 5
+    race_of kill-all 5
     matches "what was seen" "^kills: 5; overlaps: 5;" "$output"
 }
 
 @test "a guard, killed a hundred times while disks are plugged in and out" {
-    race replace 100
+    race_of replace 100
     matches "what was seen" "^guards: 100; .*; won: 0;" "$output"
 }

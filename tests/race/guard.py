@@ -52,7 +52,7 @@ def content(path):
     try:
         with open(path, encoding="ascii") as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 
