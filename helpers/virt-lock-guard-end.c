@@ -316,6 +316,7 @@ void end_of_supervisor(Guard *guard)
 {
     GuardPacket packet = {.version = GUARD_VERSION, .what = GUARD_END};
 
+    self_use_reserve(guard);
     look_at_qemu(guard);
     if (guard->n_leases > 0)
         self_say(guard, "the supervisor is gone: its child is killed, and its "

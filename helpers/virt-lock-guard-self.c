@@ -106,6 +106,21 @@ static void drop_capabilities(void)
     syscall(SYS_capset, &header, data);
 }
 
+static void fill_reserve(Guard *guard)
+{
+    for (size_t i = 0; i < GUARD_RESERVE; i++)
+        guard->reserve[i] = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+}
+
+void self_use_reserve(Guard *guard)
+{
+    for (size_t i = 0; i < GUARD_RESERVE; i++) {
+        if (guard->reserve[i] >= 0)
+            close(guard->reserve[i]);
+        guard->reserve[i] = -1;
+    }
+}
+
 void self_confine_spare(void)
 {
     mlockall(MCL_CURRENT | MCL_ONFAULT);
@@ -117,6 +132,7 @@ void self_confine(Guard *guard)
     close_others();
     guard->log = open_log();
     raise_descriptor_limit();
+    fill_reserve(guard);
     lower_oom_score();
     drop_capabilities();
     prctl(PR_SET_DUMPABLE, 0);

@@ -21,6 +21,8 @@
 
 #include "../supervisor/guard_wire.h"
 
+#define GUARD_RESERVE 16
+
 /* One thing that was told, and the descriptors that came with it. */
 typedef struct {
     GuardPacket said;
@@ -31,9 +33,11 @@ typedef struct {
 } Told;
 
 typedef struct {
-    const char *name; /* of the VM */
-    int log;          /* never blocks */
-    Told child, live; /* said.what 0: not told */
+    const char *name;           /* of the VM */
+    int log;                    /* never blocks */
+    int reserve[GUARD_RESERVE]; /* descriptors for the end, so that leases
+                                   cannot have taken the last */
+    Told child, live;           /* said.what 0: not told */
     Told *leases;
     size_t n_leases, room;
     int spare; /* a socket to it; -1: there is none */
@@ -67,6 +71,8 @@ void end_of_supervisor(Guard *guard);
 
 /* virt-lock-guard-self.c */
 void self_confine(Guard *guard);
+/* The end is there: descriptors are to be had. */
+void self_use_reserve(Guard *guard);
 /* What fork(2) does not pass on. */
 void self_confine_spare(void);
 /* One sentence for the log, as printf(3) makes it. */

@@ -141,15 +141,10 @@ thaw() {
     runs
     know_guard
     for pid in $(guards "$SESSION"); do
-        local socket=socket
-        [ "$pid" != "$GUARD_PID" ] || socket="socket socket"
-        # The spare has that of its predecessor's, to be its own one day.
-        [ "$pid" = "$GUARD_PID" ] || socket="socket socket"
-        # shellcheck disable=SC2086
-        same "descriptors of $pid" "$(printf '%s\n' /dev/null /dev/null \
+        same "descriptors of $pid" "$(printf '%s\n' \
             "$T/a" "$T/state/liveness" "$T/state/locks" "$T/vm.err" \
-            'anon_inode:[pidfd]' $socket | LC_ALL=C sort)" \
-            "$(find "/proc/$pid/fd" -type l -printf '%l\n' |
+            'anon_inode:[pidfd]' socket socket | LC_ALL=C sort)" \
+            "$(find "/proc/$pid/fd" -type l ! -lname /dev/null -printf '%l\n' |
                 sed 's/^socket:.*/socket/' | LC_ALL=C sort)"
         same "capabilities" "$(printf '%016x' $((1 << 5 | 1 << 19)))" \
             "$(sed -n 's/^CapPrm:[[:space:]]*//p' "/proc/$pid/status")"
@@ -411,7 +406,7 @@ that it is told: no lease is guarded until it does"
     for i in {1..20}; do names+=("disk$i"); done
     make_disk "${names[@]}"
     guarded --disk a --
-    for pid in $(guards "$SESSION"); do prlimit --pid "$pid" --nofile=16; done
+    for pid in $(guards "$SESSION"); do prlimit --pid "$pid" --nofile=32; done
     for name in "${names[@]}"; do
         lockctl acquire vm --disk "$name"
         same "acquire" 0 "$status"
@@ -420,6 +415,11 @@ that it is told: no lease is guarded until it does"
 every lease: Too many open files; none is called guarded any more"
     all_are guarded false
     lives "$GUARD_PID"
+    # What it has it keeps, and there are enough to see to the end.
+    kill_supervisor
+    wait_until no_guards "$SESSION"
+    gone "$CHILD"
+    free a
 }
 
 @test "what it waits for it says: a child that cannot be killed" {

@@ -20,6 +20,7 @@ installed() {
     "${make[@]}" -o all install PREFIX=/opt/vls
     diff - <(installed) <<'END'
 ./opt/vls/bin/virt-lockctl
+./opt/vls/libexec/virt-lock-guard
 ./opt/vls/sbin/virt-lock-supervisor
 ./opt/vls/share/doc/virt-lock-supervisor/LICENSE
 ./opt/vls/share/doc/virt-lock-supervisor/NEWS.md
@@ -32,6 +33,10 @@ installed() {
 END
     "$root/opt/vls/sbin/virt-lock-supervisor" --version
     "$root/opt/vls/bin/virt-lockctl" --version
+    # It finds its guard there.
+    VIRT_LOCK_RUN_DIR=$BATS_TEST_TMPDIR/run \
+        VIRT_LOCK_STATE_DIR=$BATS_TEST_TMPDIR/state \
+        "$root/opt/vls/sbin/virt-lock-supervisor" --guard -- true
 }
 
 @test "uninstall takes all of it away again" {
