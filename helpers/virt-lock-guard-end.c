@@ -150,13 +150,21 @@ static void say_alive(const Guard *guard, const Sweep *sweep)
                         "here (it has the VM's liveness); the leases are kept");
 }
 
+static bool init_sweep(const Told *child, Sweep *sweep)
+{
+    int pidfd;
+
+    if (child->n_fds == 0)
+        return sweep_init_empty(sweep);
+    pidfd = fcntl(child->fds[0], F_DUPFD_CLOEXEC, 3);
+    return pidfd >= 0 && sweep_init(sweep, child->said.pid, pidfd);
+}
+
 static bool begin_sweep(Guard *guard, Sweep *sweep)
 {
     const Told *child = &guard->child;
 
-    while (!sweep_init(
-        sweep, child->said.pid,
-        child->n_fds > 0 ? fcntl(child->fds[0], F_DUPFD_CLOEXEC, 3) : -1)) {
+    while (!init_sweep(child, sweep)) {
         self_say(guard, "cannot kill the child: %s", strerror(errno));
         if (!guard_wait(guard, -1, KILL_MS))
             return false;

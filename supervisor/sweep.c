@@ -26,17 +26,25 @@ static bool add(Sweep *sweep, pid_t pid, int pidfd)
     return true;
 }
 
-bool sweep_init(Sweep *sweep, pid_t pid, int pidfd)
+bool sweep_init_empty(Sweep *sweep)
 {
     *sweep = (Sweep){.cgroup_kill = -1, .cgroup_procs = -1};
     sweep->all = calloc(MAX_PINNED, sizeof *sweep->all);
     sweep->deaths = epoll_create1(EPOLL_CLOEXEC);
-    if (sweep->all && sweep->deaths >= 0 &&
-        (pidfd < 0 || add(sweep, pid, pidfd)))
+    if (sweep->all && sweep->deaths >= 0)
         return true;
-    if (pidfd >= 0)
-        close(pidfd);
     sweep_clear(sweep);
+    return false;
+}
+
+bool sweep_init(Sweep *sweep, pid_t pid, int pidfd)
+{
+    if (sweep_init_empty(sweep)) {
+        if (add(sweep, pid, pidfd))
+            return true;
+        sweep_clear(sweep);
+    }
+    close(pidfd);
     return false;
 }
 

@@ -38,9 +38,11 @@ typedef struct {
     pid_t except_session;           /* likewise all of that; 0: none */
 } Sweep;
 
-/* Takes @pidfd over, also on failure (errno); -1: nobody is known yet. Memory
- * is had here once and for all. */
+/* Takes @pidfd over, also on failure (errno). Memory is had here once and for
+ * all. */
 bool sweep_init(Sweep *sweep, pid_t pid, int pidfd);
+/* The same where nobody is known yet. */
+bool sweep_init_empty(Sweep *sweep);
 void sweep_clear(Sweep *sweep);
 
 /* @pid is none of them, whoever has started it: we ourselves, for one. */
