@@ -217,8 +217,10 @@ static gboolean spawn(char **argv, char **out, char **err, int *status,
     gboolean done;
 
     sigaction(SIGCHLD, &normal, &old);
-    done = g_spawn_sync(NULL, argv, NULL, G_SPAWN_LEAVE_DESCRIPTORS_OPEN, NULL,
-                        NULL, out, err, status, &why);
+    done = g_spawn_sync(NULL, argv, NULL,
+                        G_SPAWN_LEAVE_DESCRIPTORS_OPEN |
+                            G_SPAWN_CHILD_INHERITS_STDIN,
+                        NULL, NULL, out, err, status, &why);
     sigaction(SIGCHLD, &old, NULL);
     if (!done)
         g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC,
