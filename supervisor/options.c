@@ -153,17 +153,17 @@ static GOptionContext *make_context(Raw *raw)
 
 gboolean options_set_name(Options *o, const char *name, GError **error)
 {
+    if (!*name || strlen(name) > MAX_NAME)
+        return refuse(error, "name", name,
+                      "it is empty or longer than 255 bytes");
+    if (!g_utf8_validate(name, -1, NULL))
+        return refuse(error, "name", name, "it is not UTF-8");
+    for (const char *p = name; *p; p = g_utf8_next_char(p)) {
+        if (g_unichar_iscntrl(g_utf8_get_char(p)))
+            return refuse(error, "name", name, "it has a control character");
+    }
     g_free(o->name);
     o->name = g_strdup(name);
-    if (!*o->name || strlen(o->name) > MAX_NAME)
-        return refuse(error, "name", o->name,
-                      "it is empty or longer than 255 bytes");
-    if (!g_utf8_validate(o->name, -1, NULL))
-        return refuse(error, "name", o->name, "it is not UTF-8");
-    for (const char *p = o->name; *p; p = g_utf8_next_char(p)) {
-        if (g_unichar_iscntrl(g_utf8_get_char(p)))
-            return refuse(error, "name", o->name, "it has a control character");
-    }
     return TRUE;
 }
 
@@ -286,7 +286,10 @@ static gboolean parse(Raw *raw, char **argv, GError **error)
         own[i] = g_strdup(argv[i]);
     if (!g_option_context_parse_strv(context, &own, error)) {
         if (error && (*error)->domain != QMP_ERROR)
-            g_prefix_error(error, "cannot understand the options: ");
+            g_prefix_error(error, "cannot understand the options%s: ",
+                           argv[n] ? ""
+                                   : ", for want of a '--' before the "
+                                     "command");
         return FALSE;
     }
     if (raw->help || raw->version) {
