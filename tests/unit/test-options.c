@@ -186,6 +186,11 @@ static void help_and_version(void)
     g_assert_nonnull(strstr(version->text, VERSION));
 }
 
+static void options_that_need_others(void)
+{
+    refused("v --control-group-rw -- q", "no --control-group is given");
+}
+
 int main(int argc, char **argv)
 {
     tap_init(argc, argv);
@@ -199,5 +204,6 @@ int main(int argc, char **argv)
     ADD(bad_values);
     ADD(long_name);
     ADD(help_and_version);
+    g_test_add_func("/options/need", options_that_need_others);
     return g_test_run();
 }
