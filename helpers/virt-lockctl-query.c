@@ -50,6 +50,10 @@ gboolean command_status(const Request *request, GError **error)
 
     if (!status)
         return FALSE;
+    if (!client_check_status(status, error)) {
+        g_prefix_error(error, "cannot ask '%s': ", request->target);
+        return FALSE;
+    }
     if (request->json)
         print_json(status, FALSE);
     else
@@ -115,7 +119,7 @@ gboolean command_leases(const Request *request, GError **error)
     }
     json_array_foreach (leases, i, lease)
         g_ptr_array_add(all, lease);
-    print_objects(stdout, all, header, fields, notes);
+    print_objects(stdout, all, header, fields, notes, 0);
     print_unleased(client, leases);
     return TRUE;
 }

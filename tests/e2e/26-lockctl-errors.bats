@@ -74,6 +74,7 @@ END
 |cannot run: no command is given
 frobnicate|cannot run 'frobnicate': there is no such command
 list --frobnicate|cannot understand the command line: Unknown option --frobnicate
+list --json=false|cannot understand the command line: --json takes no value
 list --timeout|cannot understand the command line: Missing argument for --timeout
 status|cannot run 'status': it needs a VM
 holder|cannot run 'holder': it needs a PATH
@@ -98,8 +99,21 @@ list --run-dir=|cannot find the run directory: the name is empty
 END
     sentence 2 "cannot run 'revoke': --reason is not UTF-8$see" \
         revoke web1 --reason $'\xff'
+    sentence 2 "cannot run 'status': it needs a VM$see" \
+        status --reason --json=x
     sentence 2 "cannot use disk '...': the path is not UTF-8$see" \
         holder $'\xff'
+}
+
+@test "a run directory that is named must be there, the default need not" {
+    for command in list "list --watch" events "events --follow" top \
+        "status web1" "holder x"; do
+        # shellcheck disable=SC2086  # words
+        sentence 1 "cannot open '$T/typo': No such file or directory" \
+            --run-dir typo $command
+    done
+    lockctl list
+    same "exit status" 0 "$status"
 }
 
 @test "VMs that are not there, or there twice" {
@@ -134,6 +148,35 @@ than 0.1 s" --timeout 0.1 status web1
     fake_peer '{"hello": 1}'
     sentence 1 "cannot connect to '...': what listens there is no supervisor" \
         status "$U"
+}
+
+@test "peers that answer, but not as a supervisor does" {
+    mkdir -p run
+    "$PYTHON" -S - "$(socket_of "$U")" >peer.out 2>&1 3>&- <<'END' &
+import json, socket, sys, threading
+def serve(c):
+    c.sendall(b'{"QMP": {}}\n')
+    while data := c.recv(4096):
+        number = json.loads(data)["id"]
+        c.sendall(json.dumps({"return": {}, "id": number}).encode())
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+print(1, flush=True)
+while True:
+    threading.Thread(target=serve, args=[s.accept()[0]], daemon=True).start()
+END
+    record $!
+    wait_until test -s peer.out
+    sentence 1 "cannot ask '$U': it does not answer as a supervisor does" \
+        status "$U"
+    for command in list top events; do
+        lockctl "$command"
+        same "exit status of $command" 1 "$status"
+        matches "$command" "^virt-lockctl: cannot ask 1 of 1 supervisors: .*\
+it does not answer as a supervisor does$" "$stderr"
+        refute grep -v '^NAME ' run.out
+    done
 }
 
 @test "peers that talk rubbish" {
@@ -203,6 +246,40 @@ Permission denied; run it as root" "holder"
 can destroy it)" release web1 --disk a
 }
 
+# hinted: what the last error has told to type, typed
+hinted() {
+    local command
+    command=$(sed -n "s/.*'virt-lockctl \(.*\)' frees it.*/\1/p;
+        s/.*'virt-lockctl \(.*\)' lists.*/\1/p;
+        s/.*'virt-lockctl \(.*\)' tells who.*/\1/p" run.err)
+    [ "$command" ] || fail "no hint in '$stderr'" || return 1
+    eval "lockctl $command"
+}
+
+@test "what is told to type works: commas, names like options" {
+    make_disk 'a,b' 'c,d'
+    start_supervisor -vm --uuid "$U" --disk 'a,,b' -- \
+        bash -c 'exec 5<>a,b; exec sleep 1000'
+    is_open() { readlink "/proc/$CHILD/fd/5" >open; }
+    wait_until is_open
+    sentence 1 "cannot find disk '$T/c,d': the VM has no such lease; \
+'virt-lockctl leases -- -vm' lists those it has" \
+        revoke --disk 'c,,d' -- -vm
+    hinted
+    same "exit status ($stderr)" 0 "$status"
+    sentence 1 "cannot release '$T/a,b': still open by ...; unplug it first \
+('virt-lockctl release --disk $T/a,,b --force -- -vm' frees it all the same, \
+which can destroy it)" release --disk a,,b -- -vm
+    hinted
+    same "exit status ($stderr)" 0 "$status"
+    "$LOCKCTL" acquire --disk a,,b -- -vm
+    fake web1 --uuid "$(uuid 2)" --
+    sentence 123 "cannot acquire '$T/a,b': held by '-vm' ...; 'virt-lockctl \
+holder $T/a,b' tells who has it" acquire web1 --disk a,,b
+    hinted
+    same "exit status ($stderr)" 0 "$status"
+}
+
 @test "what a VM's state does not allow" {
     make_disk a
     take a
@@ -258,12 +335,24 @@ directory" holder a --lockspace nowhere
 device" holder "$T"
 }
 
+# full [ARG...]: what cannot be written to a full device is said, at once
+full() {
+    status=0
+    timeout --foreground 20 "$LOCKCTL" "$@" >/dev/full 2>err 3>&- || status=$?
+    same "exit status of $*" 1 "$status"
+    same "stderr of $*" "virt-lockctl: cannot write the answer: No space left \
+on device" "$(<err)"
+}
+
 @test "what cannot be written" {
     fake web1 --uuid "$U" --
     [ -w /dev/full ] || cannot_run "no /dev/full"
-    status=0
-    "$LOCKCTL" list >/dev/full 2>err 3>&- || status=$?
-    same "exit status" 1 "$status"
-    same "stderr" "virt-lockctl: cannot write the answer: No space left on \
-device" "$(<err)"
+    full list
+    full list --watch
+    full list --watch --json
+    full events --follow
+    full status web1
+    full top
+    full --help
+    full --version
 }
