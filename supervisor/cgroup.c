@@ -30,11 +30,13 @@ static const char *mount_point(void)
     return NULL;
 }
 
-/* The path of our cgroup below the mount point; NULL for the root. */
-static char *own_path(void)
+/* The path of a process's cgroup below the mount point; NULL for the root.
+ * @process: its name in /proc */
+static char *path_of(const char *process)
 {
+    g_autofree char *name = g_strdup_printf("/proc/%s/cgroup", process);
     char line[4096], *path = NULL;
-    FILE *file = fopen("/proc/self/cgroup", "re");
+    FILE *file = fopen(name, "re");
 
     if (!file)
         return NULL;
@@ -74,7 +76,7 @@ static gboolean is_ours_to_change(const char *path)
 
 Cgroup *cgroup_new(void)
 {
-    g_autofree char *own = own_path();
+    g_autofree char *own = path_of("self");
     const char *mount = own ? mount_point() : NULL;
     g_autofree char *parent = mount ? g_strconcat(mount, own, NULL) : NULL;
     Cgroup *cgroup;
@@ -124,4 +126,58 @@ void cgroup_free(Cgroup *cgroup)
     rmdir(cgroup->path);
     g_free(cgroup->path);
     g_free(cgroup);
+}
+
+static int open_in(const char *path, const char *name, int flags)
+{
+    g_autofree char *file = g_build_filename(path, name, NULL);
+
+    return open(file, flags | O_CLOEXEC);
+}
+
+/* TRUE where all in the list, and at least one, are among @pids. */
+static gboolean are_all(int list, const GArray *pids)
+{
+    FILE *file = list < 0 ? NULL : fdopen(dup(list), "r");
+    gboolean all = file != NULL;
+    int pid, count = 0;
+
+    for (; all && fscanf(file, "%d", &pid) == 1; count++) {
+        all = FALSE;
+        for (guint i = 0; i < pids->len && !all; i++)
+            all = g_array_index(pids, pid_t, i) == pid;
+    }
+    if (file)
+        fclose(file);
+    return all && count > 0;
+}
+
+static gboolean has_groups_below(const char *path)
+{
+    char text[256] = "";
+    int fd = open_in(path, "cgroup.stat", O_RDONLY);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+    if (fd >= 0)
+        close(fd);
+    return n <= 0 || !g_str_has_prefix(text, "nr_descendants 0\n");
+}
+
+int cgroup_open_of(pid_t pid, const GArray *pids, int *kill_fd)
+{
+    g_autofree char *process = g_strdup_printf("%d", pid);
+    g_autofree char *group = path_of(process);
+    const char *mount = group ? mount_point() : NULL;
+    g_autofree char *path = mount ? g_strconcat(mount, group, NULL) : NULL;
+    int list = path ? open_in(path, "cgroup.procs", O_RDONLY) : -1;
+
+    *kill_fd = -1;
+    if (list < 0)
+        return -1;
+    if (has_groups_below(path) || !are_all(list, pids)) {
+        close(list);
+        return -1;
+    }
+    *kill_fd = open_in(path, "cgroup.kill", O_WRONLY);
+    return list;
 }

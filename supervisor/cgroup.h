@@ -32,4 +32,14 @@ gboolean cgroup_kill(Cgroup *cgroup);
 /* Removes it (it must be empty) and frees. NULL is fine. */
 void cgroup_free(Cgroup *cgroup);
 
+/*
+ * cgroup_open_of:
+ * @pids: array of pid_t
+ * @kill_fd: set to its cgroup.kill, opened; or -1
+ *
+ * Returns the list cgroup.procs of the cgroup (version 2) of @pid, opened,
+ * where there is nobody in it and below it but @pids; otherwise -1.
+ */
+int cgroup_open_of(pid_t pid, const GArray *pids, int *kill_fd);
+
 #endif

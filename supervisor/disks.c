@@ -209,16 +209,16 @@ static void pass_on(GError **error, char *said)
 }
 
 /* Where SIGCHLD is ignored the kernel forgets how a child has ended. */
-static gboolean spawn(char **argv, char **out, char **err, int *status,
-                      GError **error)
+static gboolean spawn(const char *directory, char **argv, char **out,
+                      char **err, int *status, GError **error)
 {
     struct sigaction normal = {.sa_handler = SIG_DFL}, old;
     g_autoptr(GError) why = NULL;
     gboolean done;
 
     sigaction(SIGCHLD, &normal, &old);
-    done = g_spawn_sync(NULL, argv, NULL, G_SPAWN_LEAVE_DESCRIPTORS_OPEN, NULL,
-                        NULL, out, err, status, &why);
+    done = g_spawn_sync(directory, argv, NULL, G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
+                        NULL, NULL, out, err, status, &why);
     sigaction(SIGCHLD, &old, NULL);
     if (!done)
         g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC,
@@ -231,17 +231,23 @@ void disks_find(Options *options)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autofree char *program = find_program(&options->failure);
-    g_autofree char *out = NULL, *err = NULL;
+    g_autofree char *out = NULL, *err = NULL, *words = NULL, *directory = NULL;
     int status;
 
     if (!program)
         return;
     g_ptr_array_add(argv, program);
     g_ptr_array_add(argv, (char *)"--");
-    for (char **word = options->command; *word; word++)
+    if (options->attach) {
+        directory = g_strdup_printf("/proc/%d/cwd", options->attach_pid);
+        words = g_strdup_printf("@/proc/%d/cmdline", options->attach_pid);
+        g_ptr_array_add(argv, words);
+    }
+    for (char **word = options->command; word && *word; word++)
         g_ptr_array_add(argv, *word);
     g_ptr_array_add(argv, NULL);
-    if (!spawn((char **)argv->pdata, &out, &err, &status, &options->failure))
+    if (!spawn(directory, (char **)argv->pdata, &out, &err, &status,
+               &options->failure))
         return;
     if (g_spawn_check_wait_status(status, NULL))
         disks_read(options, out, &options->failure);

@@ -90,6 +90,12 @@ typedef struct {
     const Record *owner; /* who takes the leases: for records */
     const DriverEvents *events;
     gpointer opaque; /* for @events */
+    /* The child has what inherit() named. Changes. */
+    gboolean inherited;
+    /* TRUE where the process that is being attached has the file open, and
+     * QEMU's locks on it are its own. NULL: there is no such process. */
+    gboolean (*is_childs)(gpointer opaque, gboolean block, dev_t device,
+                          ino_t inode);
 } DriverContext;
 
 typedef struct {

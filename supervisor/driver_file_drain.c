@@ -275,7 +275,8 @@ void file_describe(gpointer driver, DriverLease *lease, json_t *out)
         look_at_path(f);
         changed = file_image_changed(f);
     }
-    json_array_append_new(words, json_string("liveness"));
+    if (f->driver->context->inherited)
+        json_array_append_new(words, json_string("liveness"));
     if (f->has_image && lease->resource->kind == RESOURCE_DISK)
         json_array_append_new(words, json_string("taker-looks"));
     if (file_is_written(f))

@@ -263,6 +263,17 @@ guint file_writing_byte(const FileLease *f)
     return file_qemu_byte(f, RESOURCE_QEMU_WRITE, RESOURCE_QEMU_FORBID - 1);
 }
 
+/* A QEMU that runs when it is attached has locked its images already. */
+static gboolean is_childs(const FileLease *f)
+{
+    const DriverContext *context = f->driver->context;
+    const DriverLease *lease = f->lease;
+
+    return context->is_childs &&
+           context->is_childs(context->opaque, lease->block, lease->device,
+                              lease->inode);
+}
+
 /* QEMU read-locks 100 + N for what it does and 200 + N for what it does not
  * let others do; N is 0 for reading, 1 for writing, 3 for resizing. */
 gboolean file_taker_looks(FileLease *f, GError **error)
@@ -282,5 +293,5 @@ gboolean file_taker_looks(FileLease *f, GError **error)
                                                      : RESOURCE_QEMU_END - 1);
     if (!byte && errno)
         return failed(f, f->places[0].fd, errno, error);
-    return !byte || held_by_qemu(f, byte, error);
+    return !byte || is_childs(f) || held_by_qemu(f, byte, error);
 }

@@ -31,6 +31,11 @@ LeaseTable *lease_table_new(const LeaseEvents *events, gpointer opaque)
     return table;
 }
 
+gpointer lease_table_owner(const LeaseTable *table)
+{
+    return table->opaque;
+}
+
 void lease_table_free(LeaseTable *table)
 {
     if (!table)

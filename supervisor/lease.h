@@ -61,6 +61,8 @@ typedef void (*LeaseReply)(gpointer data, Lease *lease, const GError *error,
                            json_t *holder);
 
 LeaseTable *lease_table_new(const LeaseEvents *events, gpointer opaque);
+/* What lease_table_new() was given. */
+gpointer lease_table_owner(const LeaseTable *table);
 /* Frees the table; leases that are still held are forgotten, not released. */
 void lease_table_free(LeaseTable *table);
 /* Give these to the drivers, with the table as their opaque pointer. */

@@ -22,7 +22,7 @@ static gboolean on_deadline(gpointer data)
     const GError *busy = lease_table_error(s->leases);
 
     s->deadline = 0;
-    /* Of all states with a deadline only STARTING ends without a child. */
+    /* Of all states with a deadline only the first ends without a child. */
     if (!machine_has_child(s->state) && busy)
         end_denied(s, busy);
     else if (!machine_has_child(s->state))
@@ -36,6 +36,7 @@ static gint64 deadline_of(const Supervisor *s)
 {
     const gint64 deadlines[MACHINE_N_STATES] = {
         [MACHINE_STARTING] = s->options->wait_ms,
+        [MACHINE_ATTACHING] = s->options->wait_ms,
         [MACHINE_STOPPING] = MAX(s->stop_timeout_ms, 1),
         [MACHINE_KILLING] = SAY_MS,
     };
@@ -66,6 +67,11 @@ static void do_spawn(Supervisor *s)
     supervisor_step(s, MACHINE_EVENT_EXEC_FAILED, error->message);
 }
 
+static void do_adopt(Supervisor *s)
+{
+    start_adopt(s);
+}
+
 static void do_release(Supervisor *s)
 {
     lease_table_release(s->leases, LEASE_SET_OTHERS);
@@ -94,9 +100,10 @@ static void do_say(Supervisor *s)
 /* OFFER and TAKE belong to hand-over: no event that leads to them is made
  * where the driver cannot do it (DRIVER_MIGRATE). */
 static void (*const actions[MACHINE_N_ACTIONS])(Supervisor *) = {
-    [MACHINE_ACTION_SPAWN] = do_spawn, [MACHINE_ACTION_RELEASE] = do_release,
-    [MACHINE_ACTION_TERM] = do_term,   [MACHINE_ACTION_KILL] = do_kill,
-    [MACHINE_ACTION_SAY] = do_say,     [MACHINE_ACTION_FINISH] = do_release,
+    [MACHINE_ACTION_SPAWN] = do_spawn,     [MACHINE_ACTION_ADOPT] = do_adopt,
+    [MACHINE_ACTION_RELEASE] = do_release, [MACHINE_ACTION_TERM] = do_term,
+    [MACHINE_ACTION_KILL] = do_kill,       [MACHINE_ACTION_SAY] = do_say,
+    [MACHINE_ACTION_FINISH] = do_release,
 };
 
 static void enter(Supervisor *s, MachineState next, const char *reason)
@@ -254,9 +261,11 @@ static void on_exited(gpointer opaque, pid_t pid, int status)
     Supervisor *s = opaque;
     json_t *data = json_pack("{s:i}", "pid", pid);
 
-    s->has_status = TRUE;
+    s->has_status = status != -1;
     s->status = status;
-    if (WIFEXITED(status))
+    if (!s->has_status)
+        ; /* the event is all that is known */
+    else if (WIFEXITED(status))
         json_object_set_new(data, "exit-code",
                             json_integer(WEXITSTATUS(status)));
     else
@@ -279,7 +288,8 @@ static void on_adopted(gpointer opaque, pid_t pid)
 static void on_gone(gpointer opaque)
 {
     Supervisor *s = opaque;
-    g_autofree char *reason = end_describe(s->status);
+    g_autofree char *reason = s->has_status ? end_describe(s->status)
+                                            : g_strdup("the process has ended");
 
     supervisor_step(s, MACHINE_EVENT_CHILD_GONE, reason);
 }
@@ -374,7 +384,7 @@ int supervisor_run(const Options *options, Signals *signals)
     Supervisor s = {
         .options = options,
         .signals = signals,
-        .state = MACHINE_STARTING,
+        .state = options->attach ? MACHINE_ATTACHING : MACHINE_STARTING,
         .pid_fd = -1,
         .json_status_fd = -1,
     };

@@ -52,6 +52,21 @@ json_t *supervisor_status(const Supervisor *s)
     return out;
 }
 
+int supervisor_liveness(Supervisor *s, guint number, guint *count, pid_t peer,
+                        GError **error)
+{
+    int fd = s->options->attach ? start_inherit(s, number, count, peer) : -1;
+
+    if (!s->options->attach)
+        g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                    "cannot pass liveness on: the child has inherited it");
+    else if (fd < 0)
+        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot pass descriptor %u on: there are %u of them",
+                    number, *count);
+    return fd;
+}
+
 static gboolean can_hotplug(Supervisor *s, GError **error)
 {
     if (s->ops->flags & DRIVER_HOTPLUG)

@@ -36,6 +36,7 @@ struct Supervisor {
     gpointer file_driver; /* for the VM's own lease */
     const DriverOps *ops; /* for all others */
     gpointer driver;
+    guint inherited; /* mask: what of inherit() the attached process has got */
 
     Report *report;
     Child *child;
@@ -79,6 +80,22 @@ gboolean start_child(Supervisor *supervisor, GError **error);
 /* The child runs: looks, a little later and once, for disks that it has open
  * without a lease. */
 void start_look(Supervisor *supervisor);
+/* What is left to be done is done without rights. */
+void start_confine(Supervisor *supervisor);
+
+/* start_attach.c */
+/* The process that is attached becomes the child. */
+void start_adopt(Supervisor *supervisor);
+/* For drivers, see driver.h; @leases: the table. */
+gboolean start_is_childs(gpointer leases, gboolean block, dev_t device,
+                         ino_t inode);
+/* The child has what keeps liveness. */
+void start_inherited(Supervisor *supervisor);
+/* The descriptor @number of those that the child is to keep open, of @count;
+ * -1 where there is no such one. If @peer is the attached process it has them
+ * from now on. */
+int start_inherit(Supervisor *supervisor, guint number, guint *count,
+                  pid_t peer);
 
 /* end.c */
 /* The child is being ended, or is gone. */
