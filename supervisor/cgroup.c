@@ -13,7 +13,7 @@
 
 struct Cgroup {
     char *path;
-    int kill_fd;
+    int kill_fd, procs_fd;
 };
 
 /* Where the version 2 hierarchy is mounted (hybrid set-ups: beside v1). */
@@ -48,18 +48,31 @@ static char *path_of(const char *process)
     return path;
 }
 
-static gboolean is_alone(const char *path)
+static int open_in(const char *path, const char *name, int flags)
+{
+    g_autofree char *file = g_build_filename(path, name, NULL);
+
+    return open(file, flags | O_CLOEXEC);
+}
+
+/* But for our guard, which is of a session of its own. */
+static gboolean is_alone(const char *path, pid_t session)
 {
     g_autofree char *name = g_strdup_printf("%s/cgroup.procs", path);
     FILE *file = fopen(name, "re");
-    int first = 0, second;
-    int n;
+    gboolean ours = FALSE, others = FALSE;
+    int pid;
 
     if (!file)
         return FALSE;
-    n = fscanf(file, "%d %d", &first, &second);
+    while (!others && fscanf(file, "%d", &pid) == 1) {
+        if (pid == getpid())
+            ours = TRUE;
+        else
+            others = !session || getsid(pid) != session;
+    }
     fclose(file);
-    return n == 1 && first == getpid();
+    return ours && !others;
 }
 
 static gboolean is_ours_to_change(const char *path)
@@ -74,21 +87,20 @@ static gboolean is_ours_to_change(const char *path)
            value[0] == '1';
 }
 
-Cgroup *cgroup_new(void)
+Cgroup *cgroup_new(pid_t session)
 {
     g_autofree char *own = path_of("self");
     const char *mount = own ? mount_point() : NULL;
     g_autofree char *parent = mount ? g_strconcat(mount, own, NULL) : NULL;
     Cgroup *cgroup;
 
-    if (!parent || !is_ours_to_change(parent) || !is_alone(parent))
+    if (!parent || !is_ours_to_change(parent) || !is_alone(parent, session))
         return NULL;
     cgroup = g_new0(Cgroup, 1);
     cgroup->path = g_strdup_printf("%s/vm-%d", parent, getpid());
     if (mkdir(cgroup->path, 0755) == 0) {
-        g_autofree char *name = g_strdup_printf("%s/cgroup.kill", cgroup->path);
-
-        cgroup->kill_fd = open(name, O_WRONLY | O_CLOEXEC);
+        cgroup->kill_fd = open_in(cgroup->path, "cgroup.kill", O_WRONLY);
+        cgroup->procs_fd = open_in(cgroup->path, "cgroup.procs", O_RDONLY);
         if (cgroup->kill_fd >= 0)
             return cgroup;
         rmdir(cgroup->path);
@@ -113,6 +125,16 @@ gboolean cgroup_add(Cgroup *cgroup, pid_t pid)
     return done;
 }
 
+int cgroup_kill_fd(const Cgroup *cgroup)
+{
+    return cgroup->kill_fd;
+}
+
+int cgroup_procs_fd(const Cgroup *cgroup)
+{
+    return cgroup->procs_fd;
+}
+
 gboolean cgroup_kill(Cgroup *cgroup)
 {
     return write(cgroup->kill_fd, "1", 1) == 1;
@@ -123,16 +145,11 @@ void cgroup_free(Cgroup *cgroup)
     if (!cgroup)
         return;
     close(cgroup->kill_fd);
+    if (cgroup->procs_fd >= 0)
+        close(cgroup->procs_fd);
     rmdir(cgroup->path);
     g_free(cgroup->path);
     g_free(cgroup);
-}
-
-static int open_in(const char *path, const char *name, int flags)
-{
-    g_autofree char *file = g_build_filename(path, name, NULL);
-
-    return open(file, flags | O_CLOEXEC);
 }
 
 /* TRUE where all in the list, and at least one, are among @pids. */

@@ -110,7 +110,7 @@ gboolean child_park(Child *child, const ChildSpec *spec, GError **error)
         return set_errno(error, "cannot read '%s'", "our children");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return set_errno(error, "cannot make '%s'", "barrier");
-    child->cgroup = cgroup_new();
+    child->cgroup = cgroup_new(child->guard);
     child->pid = fork();
     if (child->pid == 0) {
         close(pair[0]);

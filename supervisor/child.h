@@ -72,6 +72,14 @@ typedef struct {
 Child *child_new(const ChildEvents *events, gpointer opaque, GError **error);
 void child_free(Child *child);
 
+/* Processes of this session guard us, and are not the child's. */
+void child_set_guard(Child *child, pid_t session);
+/* What another process needs to kill it: a pidfd, and cgroup.kill and
+ * cgroup.procs of a control group of its own; -1 where there is none. They
+ * stay the child's. */
+void child_handles(const Child *child, int *pidfd, int *cgroup_kill,
+                   int *cgroup_procs);
+
 /* Notes the children that are ours already, and forks the child up to the
  * barrier. */
 gboolean child_park(Child *child, const ChildSpec *spec, GError **error);

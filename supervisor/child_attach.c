@@ -63,25 +63,6 @@ gboolean child_ask_status(const Child *child, int *status)
     return ask_status(child->kept, status);
 }
 
-/* Whoever is in its control group came there by it. */
-static void find_members(Child *child)
-{
-    char text[8192];
-    ssize_t n = child->members < 0
-                    ? 0
-                    : pread(child->members, text, sizeof text - 1, 0);
-    char *at = text;
-
-    text[MAX(n, 0)] = 0;
-    while (*at) {
-        pid_t pid = (pid_t)strtol(at, &at, 10);
-
-        if (pid > 0)
-            sweep_add(&child->sweep, pid);
-        at += strspn(at, "\n");
-    }
-}
-
 /* The one that was the child is dead, others live: the first of them is the
  * child from now on. */
 static void adopt_next(Child *child)
@@ -99,9 +80,10 @@ static void look_after(Child *child)
     pid_t was = child->pid;
     size_t alive;
 
-    find_members(child);
     if (child->killing)
         sweep_kill(&child->sweep);
+    else
+        sweep_find(&child->sweep);
     alive = sweep_alive(&child->sweep);
     if (alive && child->sweep.all[0].pid == was)
         return; /* somebody else has died */
@@ -130,8 +112,8 @@ gboolean child_attach(Child *child, pid_t pid, int pidfd, GError **error)
     int own = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
 
     child->attached = TRUE;
-    child->members = child->kept = -1;
-    child->sweep = (Sweep){.deaths = -1, .cgroup_kill = -1};
+    child->kept = -1;
+    child->sweep = (Sweep){.deaths = -1, .cgroup_kill = -1, .cgroup_procs = -1};
     child->kept = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
     if (own < 0 || child->kept < 0 || !sweep_init(&child->sweep, pid, own))
         return set_errno(error, "cannot watch process '%d'", pid);
@@ -150,7 +132,7 @@ void child_adopt(Child *child)
     sweep_find(&child->sweep);
     for (size_t i = 0; i < child->sweep.n; i++)
         g_array_append_val(pids, child->sweep.all[i].pid);
-    child->members =
+    child->sweep.cgroup_procs =
         cgroup_open_of(child->pid, pids, &child->sweep.cgroup_kill);
     child->started = TRUE;
     child->events->started(child->opaque);
@@ -158,7 +140,6 @@ void child_adopt(Child *child)
 
 void attached_kill(Child *child)
 {
-    find_members(child);
     sweep_kill(&child->sweep);
 }
 
@@ -178,8 +159,6 @@ void attached_free(Child *child)
 {
     if (child->deaths_source)
         g_source_remove(child->deaths_source);
-    if (child->members >= 0)
-        close(child->members);
     if (child->kept >= 0)
         close(child->kept);
     sweep_clear(&child->sweep);

@@ -22,6 +22,7 @@ struct Child {
     GArray *foreign; /* pid_t: children that were ours before */
     int children;    /* where our own are listed, see proc.h */
     Cgroup *cgroup;  /* of the child's own, or NULL */
+    pid_t guard;     /* a session; 0: none */
     pid_t pid;       /* 0: none */
     int pidfd;
     guint64 start_time; /* of pid, once somebody has asked for it */
@@ -38,8 +39,7 @@ struct Child {
     gboolean attached;
     Sweep sweep; /* has pidfd */
     guint deaths_source;
-    int members; /* cgroup.procs of a group of its own, or -1 */
-    int kept;    /* a pidfd of the attached process, for its status; or -1 */
+    int kept; /* a pidfd of the attached process, for its status; or -1 */
 };
 
 /* child_attach.c; all for child->attached only. */

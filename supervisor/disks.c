@@ -9,6 +9,7 @@
 
 #include "../libsupervise/qmp.h"
 #include "../libsupervise/resource.h"
+#include "beside.h"
 
 #define PROGRAM "virt-lock-disks"
 
@@ -172,29 +173,6 @@ gboolean disks_read(Options *options, const char *text, GError **error)
 
 /* --- asking --------------------------------------------------------------- */
 
-/* Beside our own program, or where it is installed; never from PATH: what it
- * says decides what is protected. */
-static char *find_program(GError **error)
-{
-    static const char *const places[] = {"", "../bin"};
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *here = g_path_get_dirname(self ? self : "/");
-
-    for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
-        char *path = g_build_filename(here, places[i], PROGRAM, NULL);
-
-        if (g_file_test(path, G_FILE_TEST_IS_EXECUTABLE))
-            return path;
-        g_free(path);
-    }
-    g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC,
-                "cannot find '" PROGRAM "': it is neither in '%s' nor in "
-                "'../bin' from there (install it, or name the disks with "
-                "--disk)",
-                here);
-    return NULL;
-}
-
 /* Its own sentence, without its name before it. */
 static void pass_on(GError **error, char *said)
 {
@@ -230,7 +208,8 @@ static gboolean spawn(const char *directory, char **argv, char **out,
 void disks_find(Options *options)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_autofree char *program = find_program(&options->failure);
+    g_autofree char *program = beside_find(
+        PROGRAM, "../bin", "name the disks with --disk", &options->failure);
     g_autofree char *out = NULL, *err = NULL, *words = NULL, *directory = NULL;
     int status;
 

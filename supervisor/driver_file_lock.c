@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "../libsupervise/qmp.h"
 
@@ -64,10 +65,40 @@ static json_t *find_holder(FileLease *f, HomeId home, guint flags)
     return f->lease->holder;
 }
 
+/* TRUE where somebody holds the lease of VM @uuid, as that home tells. */
+static gboolean vm_is_held(const FileLease *f, HomeId home, const char *uuid)
+{
+    g_autofree char *path =
+        g_build_filename(f->driver->homes[home].directory, "locks", NULL);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    gboolean held;
+
+    if (fd < 0)
+        return FALSE;
+    held = look(fd, record_lock_byte("vm", uuid), 1, F_WRLCK).l_type != F_UNLCK;
+    close(fd);
+    return held;
+}
+
+/* Where nobody is known who lives, a guard may be seeing to the end of one
+ * that is dead: it holds the VM's lease, too. */
+static void find_guarded(FileLease *f, HomeId home, guint flags)
+{
+    json_t *dead = find_holder(f, home, flags | RECORD_DEAD);
+    const char *uuid = json_string_value(json_object_get(dead, "uuid"));
+
+    if (dead && (!json_object_get(dead, "exiting") || !uuid ||
+                 !vm_is_held(f, home, uuid)))
+        g_clear_pointer(&f->lease->holder, json_decref);
+}
+
 static gboolean held_by(FileLease *f, HomeId home, guint flags, GError **error)
 {
-    g_autofree char *why = record_describe(find_holder(f, home, flags));
+    g_autofree char *why = NULL;
 
+    if (!find_holder(f, home, flags))
+        find_guarded(f, home, flags);
+    why = record_describe(f->lease->holder);
     return busy(f, why, error);
 }
 

@@ -110,6 +110,7 @@ void end_undo(Supervisor *s)
     if (s->driver)
         s->ops->close(s->driver);
     lease_table_free(s->leases);
+    guard_free(s->guard);
     child_free(s->child);
     if (s->report) {
         report_free(s->report);

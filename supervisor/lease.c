@@ -111,6 +111,7 @@ Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
 {
     Lease *lease = g_new0(Lease, 1);
 
+    lease->table = table;
     lease->resource = resource;
     lease->d.resource = resource;
     lease->d.fd = fd;
@@ -230,6 +231,11 @@ LeaseStatus lease_status(const Lease *lease)
     return lease->status;
 }
 
+guint lease_id(const Lease *lease)
+{
+    return lease->d.id;
+}
+
 guint lease_driver_flags(const Lease *lease)
 {
     return lease->ops->flags;
@@ -260,6 +266,10 @@ static void describe(Lease *lease, json_t *out)
     if (!lease->ops->describe || lease->status == LEASE_WANTED)
         return;
     json_array_append_new(words, json_string("reaped"));
+    if (lease->ops->kept && lease->table->used &&
+        lease->table->events->guarded &&
+        lease->table->events->guarded(lease->table->opaque))
+        json_array_append_new(words, json_string("guarded"));
     lease->ops->describe(lease->driver, &lease->d, out);
 }
 

@@ -45,6 +45,8 @@ static void add_leases(GOptionGroup *group, RawOptions *raw)
          "PID[:START]"},
         {"attach-pidfd", 0, 0, G_OPTION_ARG_FILENAME, &raw->attach_pidfd,
          "The same, by a pidfd", "N"},
+        {"guard", 0, 0, G_OPTION_ARG_NONE, &o->guard,
+         "Have a second process see to the end if this one is killed", NULL},
         {"name", 0, 0, G_OPTION_ARG_FILENAME, &raw->name,
          "The VM's name (default: the command's)", "NAME"},
         {"uuid", 0, 0, G_OPTION_ARG_FILENAME, &raw->uuid,

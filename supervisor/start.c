@@ -264,10 +264,13 @@ gboolean start_prepare(Supervisor *s, GError **error)
     know_ourselves(s);
     if (!open_drivers(s, error) || !register_leases(s, error))
         return FALSE;
+    if (!guard_begin(s, error))
+        return FALSE;
     s->child = child_new(&supervisor_child_events, s, error);
     if (!s->child || (o->attach && !child_attach(s->child, o->attach_pid,
                                                  o->attach_pidfd, error)))
         return FALSE;
+    child_set_guard(s->child, guard_session(s->guard));
     return make_directory("run", s->run_dir, error) &&
            make_directory("state", s->state_dir, error);
 }
@@ -329,6 +332,7 @@ gboolean start_child(Supervisor *s, GError **error)
     }
     if (!child_park(s->child, &spec, error))
         return FALSE;
+    guard_about_child(s);
     /* Nothing irreversible before the fork; from here on it may overlap with
      * the child's exec. */
     child_start(s->child);

@@ -68,5 +68,6 @@ void start_adopt(Supervisor *s)
 {
     lease_table_used(s->leases);
     child_adopt(s->child);
+    guard_about_child(s);
     start_confine(s);
 }

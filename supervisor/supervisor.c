@@ -214,6 +214,9 @@ const LeaseEvents supervisor_lease_events = {
     .warning = on_warning,
     .lost = on_lost,
     .released = on_released,
+    .used = guard_on_used,
+    .letting_go = guard_on_letting_go,
+    .guarded = guard_on_guarded,
 };
 
 /* What the child says. */
@@ -283,6 +286,7 @@ static void on_adopted(gpointer opaque, pid_t pid)
                pid);
     report_adopted(s->report, pid);
     tell_child(s, pid);
+    guard_about_child(s);
 }
 
 static void on_gone(gpointer opaque)

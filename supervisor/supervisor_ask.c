@@ -42,6 +42,9 @@ json_t *supervisor_status(const Supervisor *s)
     }
     json_object_set_new(out, "confined", confined);
     json_object_set_new(out, "guarantee", lease_table_guarantees(s->leases));
+    if (guard_pid(s->guard))
+        json_object_set_new(out, "guard",
+                            json_pack("{s:i}", "pid", guard_pid(s->guard)));
     if (s->options->incoming)
         json_object_set_new(out, "incoming", json_true());
     if (s->options->id)

@@ -9,6 +9,7 @@
 
 #include "control.h"
 #include "credentials.h"
+#include "guard.h"
 #include "report.h"
 #include "supervisor.h"
 
@@ -39,6 +40,7 @@ struct Supervisor {
     guint inherited; /* mask: what of inherit() the attached process has got */
 
     Report *report;
+    Guard *guard; /* NULL: none is wanted */
     Child *child;
     LeaseTable *leases;
     Control *control; /* NULL until the VM's lease is held */
@@ -70,6 +72,16 @@ void supervisor_step(Supervisor *supervisor, MachineEvent event,
                      const char *reason);
 extern const ChildEvents supervisor_child_events;
 extern const LeaseEvents supervisor_lease_events;
+
+/* supervisor_guard.c */
+/* Before child_new(). */
+gboolean guard_begin(Supervisor *supervisor, GError **error);
+/* Tells who the child is. */
+void guard_about_child(Supervisor *supervisor);
+/* Of LeaseEvents. */
+void guard_on_used(gpointer opaque, Lease *lease);
+void guard_on_letting_go(gpointer opaque, Lease *lease);
+gboolean guard_on_guarded(gpointer opaque);
 
 /* start.c */
 /* Everything that can be checked and prepared before a lease is taken. */

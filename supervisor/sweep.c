@@ -26,15 +26,25 @@ static bool add(Sweep *sweep, pid_t pid, int pidfd)
     return true;
 }
 
-bool sweep_init(Sweep *sweep, pid_t pid, int pidfd)
+bool sweep_init_empty(Sweep *sweep)
 {
-    *sweep = (Sweep){.cgroup_kill = -1};
+    *sweep = (Sweep){.cgroup_kill = -1, .cgroup_procs = -1};
     sweep->all = calloc(MAX_PINNED, sizeof *sweep->all);
     sweep->deaths = epoll_create1(EPOLL_CLOEXEC);
-    if (sweep->all && sweep->deaths >= 0 && add(sweep, pid, pidfd))
+    if (sweep->all && sweep->deaths >= 0)
         return true;
-    close(pidfd);
     sweep_clear(sweep);
+    return false;
+}
+
+bool sweep_init(Sweep *sweep, pid_t pid, int pidfd)
+{
+    if (sweep_init_empty(sweep)) {
+        if (add(sweep, pid, pidfd))
+            return true;
+        sweep_clear(sweep);
+    }
+    close(pidfd);
     return false;
 }
 
@@ -48,8 +58,10 @@ void sweep_clear(Sweep *sweep)
         close(sweep->deaths);
     if (sweep->cgroup_kill >= 0)
         close(sweep->cgroup_kill);
+    if (sweep->cgroup_procs >= 0)
+        close(sweep->cgroup_procs);
     free(sweep->all);
-    *sweep = (Sweep){.deaths = -1, .cgroup_kill = -1};
+    *sweep = (Sweep){.deaths = -1, .cgroup_kill = -1, .cgroup_procs = -1};
     errno = err;
 }
 
@@ -60,13 +72,15 @@ static bool is_dead(int pidfd)
     return poll(&dead, 1, 0) == 1;
 }
 
-/* The parent of @pid, whoever that is by now; 0: unknown. */
-static pid_t parent_of(pid_t pid)
+/* The parent of @pid, whoever that is by now, and its session; 0: unknown. */
+static pid_t parent_of(pid_t pid, pid_t *session)
 {
     char path[64], text[1024];
     const char *end;
     int fd, parent;
     ssize_t n;
+
+    *session = 0;
 
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -76,7 +90,8 @@ static pid_t parent_of(pid_t pid)
     close(fd);
     text[n > 0 ? n : 0] = 0;
     end = strrchr(text, ')'); /* the name may hold anything */
-    return end && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
+    return end && sscanf(end, ") %*c %d %*d %d", &parent, session) == 2 ? parent
+                                                                        : 0;
 }
 
 static bool is_known(const Sweep *sweep, pid_t pid)
@@ -102,10 +117,14 @@ void sweep_except(Sweep *sweep, pid_t pid)
     }
 }
 
-/* A number may be another process's by the time it is used: so the child is
- * pinned first and asked for its parent then, and the parent must still be
- * there when all has been looked at. Without @parent it is known. */
-static bool pin(Sweep *sweep, pid_t pid, const SweepOne *parent)
+void sweep_except_session(Sweep *sweep, pid_t session)
+{
+    sweep->except_session = session;
+}
+
+/* A number may be another process's by the time it is used: so the process is
+ * pinned first and looked at then. Without @test it is known. */
+static bool pin(Sweep *sweep, pid_t pid, SweepTest test, const void *data)
 {
     int pidfd;
 
@@ -116,7 +135,7 @@ static bool pin(Sweep *sweep, pid_t pid, const SweepOne *parent)
     pidfd = pidfd_open(pid, 0);
     if (pidfd < 0)
         return errno == ESRCH;
-    if (parent && (parent_of(pid) != parent->pid || is_dead(parent->pidfd))) {
+    if (test && (!test(sweep, pid, data) || is_dead(pidfd))) {
         close(pidfd);
         return true;
     }
@@ -128,11 +147,26 @@ static bool pin(Sweep *sweep, pid_t pid, const SweepOne *parent)
 
 bool sweep_add(Sweep *sweep, pid_t pid)
 {
-    return pin(sweep, pid, NULL);
+    return pin(sweep, pid, NULL, NULL);
+}
+
+bool sweep_add_if(Sweep *sweep, pid_t pid, SweepTest test, const void *data)
+{
+    return pin(sweep, pid, test, data);
+}
+
+/* The parent must still be there when all has been looked at. */
+static bool is_child(const Sweep *sweep, pid_t pid, const void *data)
+{
+    const SweepOne *parent = data;
+    pid_t session, of = parent_of(pid, &session);
+
+    return of == parent->pid && !is_dead(parent->pidfd) &&
+           (!session || session != sweep->except_session);
 }
 
 /* The list can be longer than any buffer: read it in pieces. */
-static bool pin_listed(Sweep *sweep, int list, const SweepOne *parent)
+static bool pin_listed(Sweep *sweep, int list, SweepTest test, const void *data)
 {
     char text[4096];
     bool whole = true;
@@ -144,7 +178,7 @@ static bool pin_listed(Sweep *sweep, int list, const SweepOne *parent)
             if (text[i] >= '0' && text[i] <= '9') {
                 pid = pid * 10 + (text[i] - '0');
             } else if (pid) {
-                whole &= pin(sweep, pid, parent);
+                whole &= pin(sweep, pid, test, data);
                 pid = 0;
             }
         }
@@ -176,16 +210,23 @@ static bool pin_children(Sweep *sweep, const SweepOne *parent)
             whole &= errno == ENOENT || errno == ESRCH;
             continue;
         }
-        whole &= pin_listed(sweep, list, parent);
+        whole &= pin_listed(sweep, list, is_child, parent);
         close(list);
     }
     closedir(dir);
     return whole;
 }
 
+/* Whoever is in their group came there by them. */
+static bool pin_members(Sweep *sweep)
+{
+    return lseek(sweep->cgroup_procs, 0, SEEK_SET) == 0 &&
+           pin_listed(sweep, sweep->cgroup_procs, NULL, NULL);
+}
+
 bool sweep_find(Sweep *sweep)
 {
-    bool whole = true;
+    bool whole = sweep->cgroup_procs < 0 || pin_members(sweep);
 
     for (size_t i = 0; i < sweep->n; i++) /* which grows */
         whole &= pin_children(sweep, &sweep->all[i]);

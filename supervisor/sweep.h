@@ -33,22 +33,32 @@ typedef struct {
     size_t n;
     int deaths;      /* an epoll(7) of all pidfds: readable when one has died */
     int cgroup_kill; /* cgroup.kill of a group of their own, or -1 */
+    int cgroup_procs;               /* ... and its cgroup.procs, or -1 */
     pid_t except[SWEEP_EXCEPT_MAX]; /* never pinned; 0: none */
+    pid_t except_session;           /* likewise all of that; 0: none */
 } Sweep;
 
 /* Takes @pidfd over, also on failure (errno). Memory is had here once and for
  * all. */
 bool sweep_init(Sweep *sweep, pid_t pid, int pidfd);
+/* The same where nobody is known yet. */
+bool sweep_init_empty(Sweep *sweep);
 void sweep_clear(Sweep *sweep);
 
 /* @pid is none of them, whoever has started it: we ourselves, for one. */
 void sweep_except(Sweep *sweep, pid_t pid);
+/* Likewise whoever is of session @session: the guard, whose parent may be one
+ * of them, and each that takes its place. */
+void sweep_except_session(Sweep *sweep, pid_t session);
 /* Pins @pid, of which is known that it is one of them; FALSE where it cannot
  * be (one that is dead, or pinned already, is no failure). */
 bool sweep_add(Sweep *sweep, pid_t pid);
+/* The same where @test says so of it once it is pinned. */
+typedef bool (*SweepTest)(const Sweep *sweep, pid_t pid, const void *data);
+bool sweep_add_if(Sweep *sweep, pid_t pid, SweepTest test, const void *data);
 
-/* Looks for descendants and pins them. FALSE where some could not be seen, or
- * there are too many. */
+/* Looks for descendants and members of the group, and pins them. FALSE where
+ * some could not be seen, or there are too many. */
 bool sweep_find(Sweep *sweep);
 /* The same, and SIGKILL for all that live. */
 bool sweep_kill(Sweep *sweep);

@@ -268,8 +268,8 @@ os.execv(sys.argv[2], [sys.argv[2], "--attach-pidfd", str(fd)] + sys.argv[3:])
     same "guarantee" true "$(qmp "$U" query-leases |
         jq 'all(.[]; .guarantee | index("liveness"))')"
     lockctl acquire "$U" --disk hot
-    kill -KILL "$SUP"
-    wait_until gone "$SUP"
+    # shellcheck disable=SC2046
+    at_once "$SUP" $(guards "$(guard_of "$U")")
     for disk in a hot; do
         run_supervisor --disk "$disk" -- true
         same "its lease, while it lives" 123 "$status"

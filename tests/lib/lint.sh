@@ -50,18 +50,22 @@ law "$(ls libsupervise/*.[ch])" "$lib client.h"
 law "$(ls libsupervise/opened.[ch])" "resource.h"
 law "$(ls helpers/virt-lockctl*.[ch])" "$lib client.h $(cd helpers && echo virt-lockctl*.h)"
 law "$(ls helpers/virt-lock-disks*.[ch])" "qmp.h resource.h virt-lock-disks.h"
+law "$(ls helpers/virt-lock-guard*.[ch])" \
+    "virt-lock-guard.h guard_wire.h drain.h sweep.h"
 law "supervisor/machine.c supervisor/machine.h" ""
 law "supervisor/proc.c supervisor/proc.h supervisor/cgroup.c supervisor/confine.h" ""
 law "$(ls supervisor/options*.[ch])" "$lib options.h messages.h report.h"
-law "supervisor/disks.c supervisor/disks.h" "$lib options.h report.h"
+law "supervisor/disks.c supervisor/disks.h" "$lib beside.h options.h report.h"
 law "$(ls supervisor/unleased.[ch])" "$lib child.h lease.h"
 law "$(ls supervisor/attach.[ch])" "$lib options.h report.h proc.h"
-law "supervisor/sweep.c supervisor/sweep.h" ""
+law "$(ls supervisor/sweep.[ch] supervisor/drain.[ch] supervisor/guard_wire.[ch])" ""
+law "$(ls supervisor/beside.[ch])" "qmp.h"
+law "$(ls supervisor/guard.[ch])" "qmp.h beside.h driver.h guard_wire.h watch.h"
 law "supervisor/messages.h supervisor/notify.c supervisor/notify.h supervisor/journal.h" ""
 law "supervisor/journal.c" "qmp.h"
 law "supervisor/report.c supervisor/report.h" "qmp.h journal.h notify.h messages.h"
 law "supervisor/driver.h" "record.h resource.h messages.h"
-law "$(ls supervisor/driver_*.[ch])" "$lib driver.h driver_file_internal.h"
+law "$(ls supervisor/driver_*.[ch])" "$lib drain.h driver.h driver_file_internal.h"
 law "$(ls supervisor/lease*.[ch])" "$lib driver.h"
 law "$(ls supervisor/child*.[ch] supervisor/tree.[ch])" \
     "qmp.h child.h signals.h cgroup.h proc.h sweep.h tree.h watch.h"
@@ -76,7 +80,7 @@ only() {
     [ -z "$found" ] || say "$3: $found"
 }
 only '\b(kill|pidfd_send_signal|waitid|waitpid|wait4) ?\(' \
-    '^(supervisor/(child|sweep)|helpers/virt-lock-disks-chain)\.c$' \
+    '^(supervisor/(child|sweep|guard)|helpers/virt-lock-(disks-chain|guard))\.c$' \
     "signals or waits"
 only '[^_]\bexit ?\(' '^(supervisor/(main|seccomp_gen)\.c|helpers/)' "exits"
 only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask)?\.c)$' \

@@ -135,6 +135,50 @@ static void makes_exceptions(void)
     reap(pid);
 }
 
+/* A guard is known by its session, whoever takes its place. */
+static void spares_a_session(void)
+{
+    pid_t pid = make_family(2), child;
+    Sweep sweep;
+
+    pin_family(&sweep, pid);
+    child = sweep.all[1].pid;
+    sweep_clear(&sweep);
+    g_assert_true(sweep_init(&sweep, pid, pidfd_open(pid, 0)));
+    sweep_except_session(&sweep, getsid(0)); /* that of all of them */
+    g_assert_true(sweep_find(&sweep));
+    g_assert_cmpuint(sweep.n, ==, 1);
+    sweep_except_session(&sweep, child); /* no session of that number */
+    g_assert_true(sweep_find(&sweep));
+    g_assert_cmpuint(sweep.n, ==, 3);
+    g_assert_true(sweep_kill(&sweep));
+    await_end(&sweep);
+    reap(pid);
+}
+
+static bool is_the_one(const Sweep *sweep, pid_t pid, const void *data)
+{
+    return pid == *(const pid_t *)data;
+}
+
+static void adds_whom_it_is_told(void)
+{
+    pid_t one = make_family(0), other = make_family(0);
+    Sweep sweep;
+
+    g_assert_true(sweep_init_empty(&sweep));
+    g_assert_cmpuint(sweep_alive(&sweep), ==, 0);
+    g_assert_true(sweep_add_if(&sweep, other, is_the_one, &one));
+    g_assert_cmpuint(sweep.n, ==, 0);
+    g_assert_true(sweep_add_if(&sweep, one, is_the_one, &one));
+    g_assert_cmpuint(sweep.n, ==, 1);
+    g_assert_true(sweep_kill(&sweep));
+    await_end(&sweep);
+    reap(one);
+    kill(other, SIGKILL);
+    reap(other);
+}
+
 static void adds_who_is_known(void)
 {
     pid_t pid = make_family(0), other = make_family(0);
@@ -170,6 +214,8 @@ int main(int argc, char **argv)
     g_test_add_func("/sweep/remembers-orphans", remembers_orphans);
     g_test_add_func("/sweep/leaves-others-alone", leaves_others_alone);
     g_test_add_func("/sweep/makes-exceptions", makes_exceptions);
+    g_test_add_func("/sweep/spares-a-session", spares_a_session);
+    g_test_add_func("/sweep/adds-whom-it-is-told", adds_whom_it_is_told);
     g_test_add_func("/sweep/adds-who-is-known", adds_who_is_known);
     g_test_add_func("/sweep/says-where-it-cannot", says_where_it_cannot);
     return g_test_run();
