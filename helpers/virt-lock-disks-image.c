@@ -10,6 +10,35 @@
 
 #include "virt-lock-disks.h"
 
+/* How often an image may name several that name several ... */
+#define MAX_NESTED 4
+
+/* What qemu-img has in place of bytes that are not UTF-8 (U+FFFD). */
+#define REPLACED "\xef\xbf\xbd"
+
+/* Of a name that stands for several images qemu-img follows none. */
+static void add_inner_images(List *list, Graph *graph, const char *from)
+{
+    guint stored = 0;
+
+    for (guint i = 0; i < graph->nodes->len; i++) {
+        const Node *node = g_ptr_array_index(graph->nodes, i);
+
+        stored += node->storage != NULL;
+    }
+    if (stored < 2)
+        return;
+    if (list->depth == MAX_NESTED) {
+        g_autoptr(Storage) deep =
+            storage_uncovered(from, "its images are nested too deeply");
+        list_add(list, deep, MODE_EXCLUSIVE, from);
+        return;
+    }
+    list->depth++;
+    list_add_images(list, graph);
+    list->depth--;
+}
+
 /* The file that an image calls @filename, with all that is in the name. */
 static void add_named(List *list, const char *filename, gboolean probed,
                       Mode mode, const char *from)
@@ -21,6 +50,12 @@ static void add_named(List *list, const char *filename, gboolean probed,
         .read_only = mode == MODE_READONLY, .probed = probed, .from = from};
     Node *node;
 
+    if (strstr(filename, REPLACED)) {
+        g_autoptr(Storage) storage = storage_uncovered(
+            from, "the name that the image has for it is not UTF-8");
+        list_add(list, storage, MODE_EXCLUSIVE, from);
+        return;
+    }
     if (!graph_add(graph, none, filename, &inherited, &node, &error)) {
         g_autoptr(Storage) storage = storage_uncovered(from, error->message);
         list_add(list, storage, mode, from);
@@ -36,6 +71,7 @@ static void add_named(List *list, const char *filename, gboolean probed,
     }
     for (guint i = 0; i < graph->warnings->len; i++)
         list_warn(list, g_ptr_array_index(graph->warnings, i));
+    add_inner_images(list, graph, from);
 }
 
 /* "data file of '/vm/web1.qcow2'": the image's own name may be anything. */
@@ -82,14 +118,15 @@ static void add_chain(List *list, const json_t *chain, const Node *node,
     json_array_foreach (chain, i, info) {
         const char *filename = keyval_string(info, "filename");
 
+        if (i > 0)
+            mode = node->backing_written ? MODE_EXCLUSIVE : MODE_READONLY;
         if (i > 0 && filename) {
             g_autofree char *from = from_image("backing file", above);
 
-            add_named(list, filename, TRUE, MODE_READONLY, from);
+            add_named(list, filename, TRUE, mode, from);
             above = filename;
         }
-        add_parts(list, info, above, i == 0 && node->data_file,
-                  i > 0 ? MODE_READONLY : mode);
+        add_parts(list, info, above, i == 0 && node->data_file, mode);
     }
 }
 
@@ -100,7 +137,7 @@ static void add_doubt(List *list, const Storage *storage, const char *reason)
     g_autofree char *from = g_strdup_printf("image '%s'", storage->name);
     g_autoptr(Storage) doubt = storage_uncovered(what, reason);
 
-    list_add(list, doubt, MODE_READONLY, from);
+    list_add(list, doubt, MODE_EXCLUSIVE, from); /* in doubt the stronger */
 }
 
 /* TRUE where there is something that only the image knows. */

@@ -145,6 +145,18 @@ static void find_images(Graph *graph)
     }
 }
 
+void list_add_images(List *list, Graph *graph)
+{
+    find_images(graph);
+    for (guint i = 0; i < graph->nodes->len; i++) {
+        const Node *node = g_ptr_array_index(graph->nodes, i);
+
+        for (guint k = 0; k < node->images->len; k++)
+            list_add_image(list, g_ptr_array_index(node->images, k),
+                           node->storage, node->mode);
+    }
+}
+
 static void add_node(List *list, const Node *node)
 {
     if (!node->storage)

@@ -229,6 +229,40 @@ static gboolean add_list(Graph *graph, Node *node, const json_t *list,
     return TRUE;
 }
 
+/* TRUE where it is said what the bytes of @node are: otherwise its image's
+ * name is what the image above it says. */
+static gboolean names_storage(const Node *node)
+{
+    for (guint depth = 0; depth < DISKS_MAX_DEPTH && node; depth++) {
+        const Edge *edge =
+            node->edges->len ? g_ptr_array_index(node->edges, 0) : NULL;
+
+        if (node->storage)
+            return node->storage->kind != STORAGE_UNCOVERED;
+        if (!edge || edge->role == ROLE_BACKING)
+            return FALSE;
+        if (edge->name)
+            return TRUE;
+        node = edge->child;
+    }
+    return FALSE;
+}
+
+/* TRUE where it is said, however deep, that something is not read-only. */
+static gboolean is_written(const json_t *options)
+{
+    const char *key;
+    json_t *value;
+
+    if (!keyval_bool(options, "read-only", TRUE))
+        return TRUE;
+    json_object_foreach ((json_t *)options, key, value) {
+        if (json_is_object(value) && is_written(value))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* TRUE where the backing file is not the one that the image names. */
 static gboolean is_overlaid(const Node *node, const json_t *options)
 {
@@ -241,7 +275,15 @@ static gboolean is_overlaid(const Node *node, const json_t *options)
         return FALSE;
     edge = g_ptr_array_index(node->edges, node->edges->len - 1);
     return edge->role == ROLE_BACKING && edge->child &&
-           (edge->child->storage || edge->child->edges->len > 0);
+           names_storage(edge->child);
+}
+
+static void note_backing(Node *node, const json_t *options)
+{
+    const json_t *value = json_object_get(options, "backing");
+
+    node->overlaid = is_overlaid(node, options);
+    node->backing_written = json_is_object(value) && is_written(value);
 }
 
 /* The children of a driver that is not known: whatever looks like one. */
@@ -286,7 +328,7 @@ static gboolean add_children(Graph *graph, Node *node, json_t *options,
                        name, children[i].role, inherited, error))
             return FALSE;
         if (children[i].role == ROLE_BACKING)
-            node->overlaid = is_overlaid(node, options);
+            note_backing(node, options);
         json_object_del(options, children[i].key);
     }
     for (gsize i = 0; i < G_N_ELEMENTS(lists); i++) {

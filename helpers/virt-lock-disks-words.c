@@ -56,6 +56,7 @@ static const char *const switches[] = {
     "s",
     "sdl",
     "semihosting",
+    "show-cursor",
     "singlestep",
     "snapshot",
     "tdf",

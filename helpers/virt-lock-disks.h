@@ -230,15 +230,16 @@ struct Node {
     const Driver *driver;
     char *driver_name; /* NULL where it is probed */
     gboolean read_only, auto_read_only, unlocked;
-    gboolean used;      /* has a parent, or a device */
-    gboolean overlaid;  /* the command says what its backing file is */
-    gboolean data_file; /* the command says what its data file is */
-    gboolean part;      /* shows only a part of its child */
-    gboolean inside;    /* an image that is not simply a whole file */
-    Mode mode;          /* what is done to it */
-    GPtrArray *edges;   /* of Edge */
-    Storage *storage;   /* where it has no children; else NULL */
-    GPtrArray *images;  /* of Node: formats whose images are stored here */
+    gboolean used;            /* has a parent, or a device */
+    gboolean overlaid;        /* the command says what its backing file is */
+    gboolean backing_written; /* ... that the backing file is not read-only */
+    gboolean data_file;       /* the command says what its data file is */
+    gboolean part;            /* shows only a part of its child */
+    gboolean inside;          /* an image that is not simply a whole file */
+    Mode mode;                /* what is done to it */
+    GPtrArray *edges;         /* of Edge */
+    Storage *storage;         /* where it has no children; else NULL */
+    GPtrArray *images; /* of Node: formats whose images are stored here */
 };
 
 typedef struct {
@@ -285,6 +286,7 @@ typedef struct {
     json_t *lines;     /* array of objects */
     GHashTable *known; /* what a line is about, to its index */
     const World *world;
+    guint depth; /* of images that name several */
 } List;
 
 /* What the QEMU command in @argv would open, in lines as they are printed
@@ -299,6 +301,9 @@ void list_warn(List *list, const char *text);
  * @storage, and @mode is what is done to it. */
 void list_add_image(List *list, const Node *node, const Storage *storage,
                     Mode mode);
+
+/* The same for each image of a graph, but not what it is stored in. */
+void list_add_images(List *list, Graph *graph);
 
 /* --- the real world, printing -------------------------------------------- */
 

@@ -195,7 +195,9 @@ static gboolean spawn(const char *directory, char **argv, char **out,
     gboolean done;
 
     sigaction(SIGCHLD, &normal, &old);
-    done = g_spawn_sync(directory, argv, NULL, G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
+    done = g_spawn_sync(directory, argv, NULL,
+                        G_SPAWN_LEAVE_DESCRIPTORS_OPEN |
+                            G_SPAWN_CHILD_INHERITS_STDIN,
                         NULL, NULL, out, err, status, &why);
     sigaction(SIGCHLD, &old, NULL);
     if (!done)

@@ -44,7 +44,7 @@ stand_in() {
 doubt() {
     says "exclusive web1.qcow2"
     matches "uncovered" "$1" "$(jq -r 'select(.kind == "uncovered") |
-        select(.mode == "readonly") | .reason' <<<"$output")"
+        select(.mode == "exclusive") | .reason' <<<"$output")"
     matches "what" "^backing chain of '$T/web1.qcow2'\$" \
         "$(jq -r 'select(.kind == "uncovered").what' <<<"$output")"
 }

@@ -59,7 +59,7 @@ static const Row chain_rows[] = {
     /* at an offset: qemu-img cannot be asked for it */
     {"qemu-kvm -blockdev qcow2,file.driver=raw,file.offset=512,"
      "file.file.driver=file,file.file.filename=/top",
-     "exclusive /top\nreadonly ?backing chain of '/top'"},
+     "exclusive /top\nexclusive ?backing chain of '/top'"},
     {"qemu-kvm -hda /net",
      "exclusive /net\nreadonly nbd:host1:/s:e\nreadonly ?https://h/x"},
     {"qemu-kvm -drive file=/data,format=qcow2",
@@ -75,14 +75,14 @@ static const Row chain_rows[] = {
     {"qemu-kvm -drive file=/x.vmdk",
      "exclusive /x.vmdk\nexclusive /x-1\nexclusive /x-2"},
     {"qemu-kvm -hda /broken",
-     "exclusive /broken\nreadonly ?backing chain of '/broken'"},
+     "exclusive /broken\nexclusive ?backing chain of '/broken'"},
     {"qemu-kvm -drive file=/raw,if=none,id=d -device "
      "scsi-hd,drive=d,share-rw=on",
      "shared /raw"},
     /* nobody knows that it is raw */
     {"qemu-kvm -drive file=/broken,if=none,id=d -device "
      "scsi-hd,drive=d,share-rw=on",
-     "exclusive /broken\nreadonly ?backing chain of '/broken'"},
+     "exclusive /broken\nexclusive ?backing chain of '/broken'"},
     {"qemu-kvm -drive file=/nowhere,if=none,id=d -device "
      "scsi-hd,drive=d,share-rw=on",
      "exclusive /nowhere"},
@@ -99,6 +99,13 @@ static const Row chain_rows[] = {
     {"qemu-kvm -drive file=/dev/vg/a,if=none -drive "
      "file=/dev/dm-7,readonly=on,format=raw",
      "exclusive /dev/vg/a\nreadonly /dev/vg/b"},
+    /* ... or that name nothing at all: its chain is that of the image */
+    {"qemu-kvm -drive file=/top,backing.file.driver=file",
+     "exclusive /top\nreadonly /mid\nreadonly /base\nreadonly ?file"},
+    {"qemu-kvm -drive file=/top,backing.backing.driver=qcow2",
+     "exclusive /top\nreadonly /mid\nreadonly /base"},
+    {"qemu-kvm -drive file=/top,backing.read-only=off",
+     "exclusive /top\nexclusive /mid\nexclusive /base"},
     {"qemu-kvm -hda /odd", "exclusive /odd\nreadonly ?backing file of '/odd'"},
 };
 

@@ -85,7 +85,7 @@ static const Row key_rows[] = {
      "exclusive rbd:a/b"},
     /* any of these may name more files, and cannot be asked here */
     {"qemu-kvm -drive file=rbd:a/b",
-     "exclusive rbd:a/b\nreadonly ?backing chain of 'a/b'"},
+     "exclusive rbd:a/b\nexclusive ?backing chain of 'a/b'"},
 };
 
 static void keys(void)

@@ -128,7 +128,7 @@ static const Row drive_rows[] = {
     {"qemu-kvm -drive file=blkverify:/a:/b,format=raw -hda blkdebug::/d",
      "exclusive /a\nexclusive /b\nexclusive /d"},
     {"qemu-kvm -drive file=blkverify:/a:/b",
-     "exclusive /a\nreadonly ?backing chain of '/a'\nexclusive /b"},
+     "exclusive /a\nexclusive ?backing chain of '/a'\nexclusive /b"},
     {"qemu-kvm -drive file=fat:/d -drive file=fat:rw:32:/e",
      "readonly ?/d\nexclusive ?/e"},
     {"qemu-kvm -drive file=null-co://,format=raw", ""},
