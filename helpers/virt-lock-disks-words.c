@@ -216,6 +216,29 @@ static char **find_qemu(char **argv)
     return first;
 }
 
+/* env(1) can go somewhere else before it starts QEMU, and then relative paths
+ * are not what they are here. FALSE where one of the words before @qemu does.
+ */
+static gboolean stays_here(char **argv, char **qemu, GError **error)
+{
+    gboolean env = FALSE;
+
+    for (char **word = argv; word < qemu; word++) {
+        const char *slash = strrchr(*word, '/');
+
+        env |= g_str_equal(slash ? slash + 1 : *word, "env");
+        if (!env || (!g_str_has_prefix(*word, "-C") &&
+                     !g_str_has_prefix(*word, "--chdir")))
+            continue;
+        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot find the disks of 'env': QEMU is started in "
+                    "another directory; start it from there, or name them "
+                    "with --disk");
+        return FALSE;
+    }
+    return TRUE;
+}
+
 /* Separated by NULs, as the kernel shows them, else quoted as in a shell. */
 static char **words_of_file(const char *path, const World *world,
                             GError **error)
@@ -350,7 +373,8 @@ GPtrArray *words_read(char **argv, const World *world, GError **error)
                     name);
         return NULL;
     }
-    if (!read_options(options, qemu + 1, world, from_file != NULL, error))
+    if (!stays_here(from_file ? from_file : argv, qemu, error) ||
+        !read_options(options, qemu + 1, world, from_file != NULL, error))
         return NULL;
     return g_steal_pointer(&options);
 }

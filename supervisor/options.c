@@ -136,7 +136,10 @@ static gboolean parse(RawOptions *raw, char **argv, GError **error)
         own[i] = g_strdup(argv[i]);
     if (!g_option_context_parse_strv(context, &own, error)) {
         if (error && (*error)->domain != QMP_ERROR)
-            g_prefix_error(error, "cannot understand the options: ");
+            g_prefix_error(error, "cannot understand the options%s: ",
+                           argv[n] ? ""
+                                   : ", for want of a '--' before the "
+                                     "command");
         return FALSE;
     }
     if (raw->help || raw->version) {

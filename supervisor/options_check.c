@@ -52,18 +52,18 @@ static gboolean parse_fd(const char *option, const char *text, int *fd,
 
 gboolean options_set_name(Options *o, const char *name, GError **error)
 {
-    g_free(o->name);
-    o->name = g_strdup(name);
-    if (!*o->name || strlen(o->name) > MAX_NAME)
-        return options_refuse(error, "name", o->name,
+    if (!*name || strlen(name) > MAX_NAME)
+        return options_refuse(error, "name", name,
                               "it is empty or longer than 255 bytes");
-    if (!g_utf8_validate(o->name, -1, NULL))
-        return options_refuse(error, "name", o->name, "it is not UTF-8");
-    for (const char *p = o->name; *p; p = g_utf8_next_char(p)) {
+    if (!g_utf8_validate(name, -1, NULL))
+        return options_refuse(error, "name", name, "it is not UTF-8");
+    for (const char *p = name; *p; p = g_utf8_next_char(p)) {
         if (g_unichar_iscntrl(g_utf8_get_char(p)))
-            return options_refuse(error, "name", o->name,
+            return options_refuse(error, "name", name,
                                   "it has a control character");
     }
+    g_free(o->name);
+    o->name = g_strdup(name);
     return TRUE;
 }
 

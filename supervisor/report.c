@@ -185,11 +185,22 @@ void report_free(Report *report)
     g_free(report);
 }
 
+/* Names may hold anything, and a line is one line. Takes @text. */
+static char *printable(char *text)
+{
+    for (char *c = text; *c; c++) {
+        if (g_ascii_iscntrl(*c))
+            *c = *c == '\n' ? ' ' : '?';
+    }
+    return text;
+}
+
 static void print_to(int fd, const char *name, const char *sentence)
 {
-    g_autofree char *line =
-        name ? g_strdup_printf(PROGRAM "[%s]: %s\n", name, sentence)
-             : g_strdup_printf(PROGRAM ": %s\n", sentence);
+    g_autofree char *said =
+        printable(name ? g_strdup_printf(PROGRAM "[%s]: %s", name, sentence)
+                       : g_strdup_printf(PROGRAM ": %s", sentence));
+    g_autofree char *line = g_strconcat(said, "\n", NULL);
 
     write_now(fd, line, strlen(line));
 }
@@ -218,16 +229,6 @@ static gboolean log_to_journal(Report *report, MessageKind kind,
     journal_add_field(entry, "LEASE", lease);
     journal_add_field(entry, "STATE", state);
     return journal_send(report->journal, entry);
-}
-
-/* Names may hold anything, and a line is one line. Takes @text. */
-static char *printable(char *text)
-{
-    for (char *c = text; *c; c++) {
-        if (g_ascii_iscntrl(*c))
-            *c = *c == '\n' ? ' ' : '?';
-    }
-    return text;
 }
 
 /* What the journal does not take is said on standard error. */

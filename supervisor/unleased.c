@@ -42,8 +42,9 @@ static gboolean on_file(const OpenedFile *file, gpointer data)
             leased ? "'%s' is open for writing in process %d, and its lease "
                      "is readonly: other readers are let in"
                    : "'%s' is open for writing in process %d without a lease: "
-                     "nobody is kept from it (name it with --disk)",
-            path, file->pid));
+                     "nobody is kept from it (name it with --disk%s)",
+            path, file->pid,
+            file->qemu || file->block ? "" : ", if it is a disk"));
     return FALSE;
 }
 

@@ -35,7 +35,7 @@ said() {
 
 @test "it is told once, with the name of the file and the process" {
     vm --disk a -- --qemu-locks "$T/a" --keep-open "$T/b"
-    said "'$T/b' is open for writing in process $CHILD without a lease: nobody is kept from it \(name it with --disk\)"
+    said "'$T/b' is open for writing in process $CHILD without a lease: nobody is kept from it \(name it with --disk, if it is a disk\)"
     same "lines about it" 1 "$(grep -c 'open for writing' vm.err)"
     refute grep -q "'$T/a' is open" vm.err
     refute grep -q 'cannot see all' vm.err

@@ -267,3 +267,21 @@ refused_options() {
     refused_options "frobnicate" --disk a --pid-file "$T/pid" --frobnicate
     refute test -e pid
 }
+
+@test "control characters in names never reach the terminal" {
+    for words in "--name X -- true" "-A -- qemu-kvm -name X" "-- /nowhere/X" \
+        "--X -- true"; do
+        read -ra words <<<"$words"
+        run_supervisor "${words[@]/X/a$'\e'[31mb}"
+        matches "what it says" "cannot" "$stderr"
+        refute grep -q $'\e' run.err
+    done
+    run_supervisor -- $'/nowhere/x\ny'
+    same "lines" 1 "${#stderr_lines[@]}"
+}
+
+@test "who forgets the two dashes before the command is told" {
+    run_supervisor -A qemu-system-x86_64 -m 64 a.q
+    same "exit status" 125 "$status"
+    matches stderr "for want of a '--' before the command" "$stderr"
+}

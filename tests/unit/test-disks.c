@@ -49,6 +49,13 @@ static void words(void)
         {"sh -c 'qemu-system-x86_64 -hda /vm/a'",
          "cannot find the disks of 'sh': it is not QEMU"},
         {"'/opt/my qemu/qemu-system-x86_64' -hda /vm/a", "exclusive /vm/a"},
+        {"env -C dir qemu-kvm -hda a",
+         "cannot find the disks of 'env': QEMU is started in another "
+         "directory"},
+        {"/usr/bin/env A=b --chdir=dir qemu-kvm -hda /a",
+         "cannot find the disks of 'env'"},
+        {"env A=-C qemu-kvm -hda /vm/a", "exclusive /vm/a"},
+        {"qemu-kvm -show-cursor /vm/a", "exclusive /vm/a"},
         {"qemu-img info /vm/a", "cannot find the disks of 'qemu-img'"},
         {"qemu-kvm -name web1 -uuid " UUID, "vm web1 " UUID},
         {"qemu-kvm -name guest=web1,debug-threads=on -incoming tcp:0:1 a",
