@@ -218,6 +218,9 @@ has_vms() {
     recipe wait
     spawn wait bash -eu wait.sh
     wait_until has_vms 2
+    for pid in $("$LOCKCTL" list --json | jq '.[].pid'); do
+        record "$pid"
+    done
     kill -TERM "$SUP"
     wait_until has_vms 1
     wait_until runs web1
