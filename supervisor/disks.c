@@ -118,7 +118,9 @@ static gboolean on_uncovered(Options *options, const json_t *line,
         return FALSE;
     note(options,
          mode == RESOURCE_READONLY ? MESSAGE_UNCOVERED_READ : MESSAGE_UNCOVERED,
-         g_strdup_printf("'%s' is not leased: %s", what, reason));
+         g_strdup_printf(strchr(what, '\'') ? "the %s is not leased: %s"
+                                            : "'%s' is not leased: %s",
+                         what, reason));
     return TRUE;
 }
 

@@ -43,6 +43,7 @@ struct LeaseTable {
     GError *error;
     const Lease *denied; /* what the error is about */
     json_t *holder;
+    gint64 told; /* monotonic, microseconds: when the wait was spoken of */
 };
 
 static inline Lease *lease_at(LeaseTable *table, guint i)

@@ -7,6 +7,9 @@
 #define RETRY_MIN_MS 10
 #define RETRY_MAX_MS 30
 
+/* How often the wait is spoken of, in microseconds. */
+#define SAY_AGAIN (60 * G_USEC_PER_SEC)
+
 static gboolean in_set(const Lease *lease, LeaseSet set)
 {
     return (lease->resource->kind == RESOURCE_VM) == (set == LEASE_SET_VM);
@@ -140,11 +143,24 @@ static gboolean retry(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* Not at every try, and others may take turns. */
+static void say_waiting(LeaseTable *table)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (table->told && now - table->told < SAY_AGAIN)
+        return;
+    table->told = now;
+    table->events->warning(table->opaque, (Lease *)table->denied,
+                           MESSAGE_LEASE_AWAITED, table->error->message);
+}
+
 static void rolled_back(LeaseTable *table)
 {
     if (table->wait &&
         g_error_matches(table->error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)) {
         table->work = RETRYING;
+        say_waiting(table);
         table->retry = g_timeout_add(
             g_random_int_range(RETRY_MIN_MS, RETRY_MAX_MS + 1), retry, table);
         return;

@@ -22,6 +22,10 @@
       "the VM was not started: a lease could not be had",                      \
       "somebody else has the disk, or the VM; the message says who; the "      \
       "command was not run (exit status 123)")                                 \
+    X(LEASE_AWAITED, INFO, "3dab2b5b5ec748b3b107b84c25ec5ef3",                 \
+      "the VM waits for a lease",                                              \
+      "somebody else has the disk, or the VM; the message says who; the "      \
+      "command is run when all leases are held (--wait)")                      \
     X(LEASE_LOST, WARNING, "26d6bd009eee400591257bd5d8323be3",                 \
       "a lease was lost, the VM is being killed",                              \
       "its lock is gone, or it was revoked by command (exit status 124); "     \

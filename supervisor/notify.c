@@ -38,15 +38,15 @@ int notify_open(void)
     return fd;
 }
 
-void notify_send(int fd, const char *format, ...)
+gboolean notify_send(int fd, const char *format, ...)
 {
     g_autofree char *text = NULL;
     va_list args;
 
     if (fd < 0)
-        return;
+        return TRUE;
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }

@@ -13,7 +13,7 @@
 /* A socket to whom NOTIFY_SOCKET names; -1 where that is nobody. Takes it out
  * of the environment: the child is not to speak for us. */
 int notify_open(void);
-/* Nothing where @fd is -1. */
-void notify_send(int fd, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Nothing where @fd is -1. FALSE where the manager did not take it. */
+gboolean notify_send(int fd, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 #endif

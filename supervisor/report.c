@@ -19,6 +19,8 @@
 #define PROGRAM "virt-lock-supervisor"
 /* How much longer than announced an end may take, in milliseconds. */
 #define MARGIN_MS 15000
+/* How often a service manager that takes nothing is told that the VM runs. */
+#define READY_MS 1000
 
 struct Report {
     ReportSpec spec;
@@ -27,8 +29,10 @@ struct Report {
     gboolean pid_file_written;
     dev_t pid_file_device;
     ino_t pid_file_inode;
-    int log;           /* standard error, or a descriptor of our own for it */
-    int notify;        /* service manager; -1: none */
+    int log;         /* standard error, or a descriptor of our own for it */
+    int notify;      /* service manager; -1: none */
+    pid_t ready_pid; /* of whom it is to be told that the VM runs */
+    guint ready_source;
     Journal *journal;  /* NULL: standard error is enough */
     const char *state; /* that the VM is in; static */
 };
@@ -177,6 +181,8 @@ void report_free(Report *report)
     if (report->log > STDERR_FILENO)
         close(report->log);
     journal_free(report->journal);
+    if (report->ready_source)
+        g_source_remove(report->ready_source);
     if (report->pid_temp)
         unlink(report->pid_temp);
     if (report->pid_file_written && is_our_pid_file(report))
@@ -265,6 +271,13 @@ void report_state(Report *report, const char *from, const char *to,
     notify_send(report->notify, "STATUS=%s: %s", to, why);
 }
 
+void report_waiting(Report *report, const char *why)
+{
+    g_autofree char *text = printable(g_strdup(why));
+
+    notify_send(report->notify, "STATUS=waiting: %s", text);
+}
+
 void report_ending(Report *report, gint64 ms)
 {
     notify_send(report->notify,
@@ -308,6 +321,20 @@ static void write_pid_file(Report *report, pid_t pid)
     report->pid_file_written |= done;
 }
 
+/* Without that word the manager would wait for ever. */
+static gboolean say_ready(gpointer data)
+{
+    Report *report = data;
+
+    if (!notify_send(report->notify,
+                     "READY=1\nSTATUS=%s: the child is process %d",
+                     report->state, report->ready_pid) &&
+        errno == EAGAIN)
+        return G_SOURCE_CONTINUE;
+    report->ready_source = 0;
+    return G_SOURCE_REMOVE;
+}
+
 void report_child(Report *report, pid_t pid)
 {
     g_autofree char *text = g_strdup_printf("%d\n", pid);
@@ -324,8 +351,13 @@ void report_child(Report *report, pid_t pid)
     if (report->pid_temp)
         write_pid_file(report, pid);
     write_status(report, json_pack("{s:i}", "child-pid", pid));
-    notify_send(report->notify, "READY=1\nSTATUS=%s: the child is process %d",
-                report->state, pid);
+    report->ready_pid = pid;
+    if (say_ready(report) == G_SOURCE_REMOVE)
+        return;
+    report_log(report, MESSAGE_REPORT_FAILED, NULL,
+               "cannot tell the service manager that the VM runs: it takes "
+               "nothing; it is told again every second");
+    report->ready_source = g_timeout_add(READY_MS, say_ready, report);
 }
 
 void report_adopted(Report *report, pid_t pid)

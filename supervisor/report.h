@@ -56,6 +56,8 @@ void report_log(Report *report, MessageKind kind, const char *lease,
  * manager. */
 void report_state(Report *report, const char *from, const char *to,
                   const char *reason);
+/* It waits for a lease, @why: tells the service manager. */
+void report_waiting(Report *report, const char *why);
 /* It is ending, and more will be heard of it within @ms: the service manager
  * should not lose patience. */
 void report_ending(Report *report, gint64 ms);

@@ -77,6 +77,51 @@ load ../lib/common
     same output "hello $T 0027" "$output"
 }
 
+@test "a service manager that takes nothing is told READY later" {
+    mkfifo go
+    spawn vm "$PYTHON" -Sc '
+import os, socket, subprocess, sys
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind("notify.sock")
+stuffing = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+stuffing.setblocking(False)
+stuffing.connect("notify.sock")
+try:
+    while True:
+        stuffing.send(b"x")
+except BlockingIOError:
+    pass
+vm = subprocess.Popen(sys.argv[1:], env=os.environ | {
+    "NOTIFY_SOCKET": os.path.abspath("notify.sock")})
+open("go").read()
+while not (message := manager.recv(4096)).startswith(b"READY=1"):
+    pass
+print(message.decode(), flush=True)
+vm.terminate()
+vm.wait()
+' "$SUPERVISOR" --uuid "$(uuid 1)" --name vm -- sleep 1000
+    wait_until has_line vm.err "cannot tell the service manager that the VM runs"
+    echo >go
+    wait_until has_line vm.out 'READY=1'
+    has_line vm.out 'STATUS=RUNNING: the child is process [0-9]+'
+    ended "$PID"
+}
+
+@test "who waits says for what, to the log and the service manager" {
+    make_disk a
+    take a
+    spawn notify socat -u UNIX-RECV:"$T/notify.sock" OPEN:"$T/messages",creat
+    wait_until test -S notify.sock
+    NOTIFY_SOCKET=$T/notify.sock spawn vm "$SUPERVISOR" --uuid "$(uuid 1)" --name vm \
+        --log-level info --wait --disk a -- sleep 1000
+    wait_until has_line messages "STATUS=waiting: cannot acquire '$T/a': "
+    wait_until has_line vm.err "cannot acquire '$T/a': held by another process"
+    wait_until vm_state "$(uuid 1)" STARTING
+    same "lines" 1 "$(wc -l <vm.err)"
+    lockctl quit "$(uuid 1)"
+    ended "$PID"
+}
+
 @test "the environment reaches the command, but NOTIFY_SOCKET does not" {
     NOTIFY_SOCKET=$T/none COLOUR=blue run_supervisor -- env
     matches environment "COLOUR=blue" "$output"

@@ -317,7 +317,7 @@ print(count)' >count
     equal "variables of the unit"
     # Exit statuses after which nothing is started again.
     prevented=$(sed -n 's/^RestartPreventExitStatus=//p' "$unit")
-    same "statuses" "123 124 125 126 127" "$prevented"
+    same "statuses" "123 124 125 126 127 137" "$prevented"
 }
 
 @test "every kind of message, and every field, is in the man page" {

@@ -112,7 +112,8 @@ vmm() {
         "$(leases web2)"
     qemu-img create -q -f qcow2 -b "$T/vm/template.qcow2" -F qcow2 vm/web3.qcow2
     spawn web3 "$SUPERVISOR" -A --name web3 -- qemu-system-x86_64 \
-        -display none -drive "file=$T/vm/web3.qcow2,if=virtio"
+        -display none -drive "file=$T/vm/web3.qcow2,if=virtio" \
+        -drive "file=$T/vm/cd.iso,format=raw,if=virtio,readonly=on"
     wait_until runs web3
     record "$("$LOCKCTL" child web3)"
     "$LOCKCTL" shutdown web3

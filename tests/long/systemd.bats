@@ -198,6 +198,28 @@ END
     same "restarts" 0 "$(unit_property "$N" NRestarts)"
 }
 
+@test "a VM that virt-lockctl has killed is not started again" {
+    vm OPTIONS=--stop-timeout=0.1 -- --ignore-term
+    start_unit "$N"
+    wait_until test -s "$VM/$N.ready"
+    inside virt-lockctl shutdown "$N"
+    wait_until property_is "$N" SubState failed
+    same "status" 137 "$(unit_property "$N" ExecMainStatus)"
+    same "restarts" 0 "$(unit_property "$N" NRestarts)"
+    inside /opt/vls/taker --try "/vm/$N.raw"
+}
+
+@test "the example starts but for its accelerator and place" {
+    sed "s#accel=kvm#accel=tcg#; s#/vm/web1#/vm/$N#; s#qemu-web1#qemu-$N#" \
+        "$BATS_TEST_DIRNAME/../../docs/examples/web1.conf" |
+        inside sh -c "cat >/etc/virt-lock-supervisor/$N.conf"
+    qemu-img create -q -f qcow2 "$VM/$N.qcow2" 16M
+    start_unit "$N"
+    inside virt-lockctl leases "$N" >said
+    has_line said "/vm/$N.qcow2"
+    wait_until inside test -S "/run/qemu-$N.sock"
+}
+
 @test "a VM that crashes is started again, but not for ever" {
     vm -- --exit 1
     inside systemctl start --no-block "$(unit "$N")"
