@@ -195,6 +195,12 @@ gboolean options_check(Options *o, const RawOptions *raw, GError **error)
                               "--pid-fd and --json-status-fd name the same");
     if (!check_identity(o, raw, error) || !check_params(o, error))
         return FALSE;
+    if (o->control_group_rw && !o->control_group) {
+        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot use --control-group-rw: no --control-group is "
+                    "given");
+        return FALSE;
+    }
     if (o->id && !g_utf8_validate(o->id, -1, NULL))
         return options_refuse(error, "--id", o->id, "it is not UTF-8");
     if (raw->pid_file)

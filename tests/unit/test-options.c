@@ -211,6 +211,9 @@ static void attach(void)
     refused("v --attach 1 --group g", "keeps its own");
     refused("v --attach 1 -- qemu", "there is no command where");
     refused("v qemu --attach 1", "where only options may");
+static void options_that_need_others(void)
+{
+    refused("v --control-group-rw -- q", "no --control-group is given");
 }
 
 int main(int argc, char **argv)
@@ -227,5 +230,6 @@ int main(int argc, char **argv)
     ADD(long_name);
     ADD(help_and_version);
     g_test_add_func("/options/attach", attach);
+    g_test_add_func("/options/need", options_that_need_others);
     return g_test_run();
 }
