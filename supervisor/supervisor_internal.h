@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * DOC: what supervisor.c (events and actions), supervisor_ask.c (what
+ * DOC: what supervisor.c (events and actions), supervisor_child.c (what the
+ * child says), supervisor_guard.c, supervisor_ask.c (what
  * commands may ask), start.c (setting up, the child's start) and end.c (the
  * exit status, taking down) share; nobody else includes this.
  */

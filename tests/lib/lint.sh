@@ -83,7 +83,7 @@ only '\b(kill|pidfd_send_signal|waitid|waitpid|wait4) ?\(' \
     '^(supervisor/(child|sweep|guard)|helpers/virt-lock-(disks-chain|guard))\.c$' \
     "signals or waits"
 only '[^_]\bexit ?\(' '^(supervisor/(main|seccomp_gen)\.c|helpers/)' "exits"
-only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask)?\.c)$' \
+only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask|_child)?\.c)$' \
     "steps the machine"
 only '\b(sleep|usleep|nanosleep|pthread_create|g_thread_new|system|popen) ?\(' \
     '^$' "sleeps, threads or shells"

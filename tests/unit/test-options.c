@@ -211,6 +211,8 @@ static void attach(void)
     refused("v --attach 1 --group g", "keeps its own");
     refused("v --attach 1 -- qemu", "there is no command where");
     refused("v qemu --attach 1", "where only options may");
+}
+
 static void options_that_need_others(void)
 {
     refused("v --control-group-rw -- q", "no --control-group is given");
