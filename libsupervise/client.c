@@ -12,23 +12,13 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "client_internal.h"
 #include "qmp.h"
 
 /* Descriptors that one message may bring; all but the last are closed. */
 #define MAX_FDS 8
-
-struct Client {
-    int fd;
-    int timeout_ms;
-    int received_fd; /* came along and is not handed out yet, or -1 */
-    gint64 calls;    /* made so far: the id of the last one */
-    QmpStream *stream;
-    GQueue *events; /* of json_t */
-};
 
 static void free_event(gpointer event)
 {
@@ -45,6 +35,8 @@ void client_free(Client *client)
         close(client->received_fd);
     qmp_stream_free(client->stream);
     g_queue_free_full(client->events, free_event);
+    json_decref(client->answer);
+    g_free(client->path);
     g_free(client);
 }
 
@@ -53,15 +45,14 @@ int client_fd(const Client *client)
     return client->fd;
 }
 
-static gint64 deadline_after(int timeout_ms)
+gint64 client_deadline(int timeout_ms)
 {
     return timeout_ms < 0
                ? -1
                : g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
 }
 
-/* The reason alone: client_call() and its like say what could not be done. */
-static gboolean set_reason(GError **error, QmpErrorCode code,
+gboolean client_set_reason(GError **error, QmpErrorCode code,
                            const char *reason)
 {
     g_set_error_literal(error, QMP_ERROR, (gint)code, reason);
@@ -86,8 +77,8 @@ static gboolean wait_for(Client *client, short events, gint64 deadline,
     if (n > 0)
         return TRUE;
     if (n < 0)
-        return set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
-    return set_reason(error, QMP_ERROR_TIMEOUT, "no answer in time");
+        return client_set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
+    return client_set_reason(error, QMP_ERROR_TIMEOUT, "no answer in time");
 }
 
 /* Keeps the last descriptor that came with @msg, closes the others. */
@@ -136,9 +127,7 @@ static ssize_t receive(Client *client)
     return got;
 }
 
-/* Returns the next object of any kind; NULL with @error unset where the
- * connection has ended. */
-static json_t *next_message(Client *client, gint64 deadline, GError **error)
+json_t *client_next_message(Client *client, gint64 deadline, GError **error)
 {
     for (;;) {
         GError *reason = NULL;
@@ -157,7 +146,7 @@ static json_t *next_message(Client *client, gint64 deadline, GError **error)
         if (got > 0)
             continue;
         if (errno != EAGAIN) {
-            set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
+            client_set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
             return NULL;
         }
         if (!wait_for(client, POLLIN, deadline, error))
@@ -214,7 +203,8 @@ static gboolean send_message(Client *client, json_t *message, int fd,
         } else if (errno == EPIPE || errno == ECONNRESET) {
             return TRUE;
         } else if (errno != EINTR) {
-            return set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
+            return client_set_reason(error, QMP_ERROR_GENERIC,
+                                     g_strerror(errno));
         }
     }
     return TRUE;
@@ -229,13 +219,14 @@ static void drop_message(Client *client, json_t *message)
     client->received_fd = -1;
 }
 
-/* Reads until the reply with @id is there; it is the whole message. */
+/* Reads until the reply with @id is there; it is the whole message. At
+ * @deadline 0 all that has come is read, however much. */
 static json_t *next_reply(Client *client, gint64 id, gint64 deadline,
                           GError **error)
 {
     for (;;) {
         GError *reason = NULL;
-        json_t *message = next_message(client, deadline, &reason);
+        json_t *message = client_next_message(client, deadline, &reason);
         json_t *reply_id = json_object_get(message, "id");
 
         if (reason) {
@@ -243,8 +234,8 @@ static json_t *next_reply(Client *client, gint64 id, gint64 deadline,
             return NULL;
         }
         if (!message) {
-            set_reason(error, QMP_ERROR_NO_SUPERVISOR,
-                       "the supervisor has closed the connection");
+            client_set_reason(error, QMP_ERROR_NO_SUPERVISOR,
+                              "the supervisor has closed the connection");
             return NULL;
         }
         if (json_object_get(message, "event"))
@@ -253,24 +244,22 @@ static json_t *next_reply(Client *client, gint64 id, gint64 deadline,
             return message;
         else
             drop_message(client, message);
-        if (deadline >= 0 && g_get_monotonic_time() > deadline) {
-            set_reason(error, QMP_ERROR_TIMEOUT, "no answer in time");
+        if (deadline > 0 && g_get_monotonic_time() > deadline) {
+            client_set_reason(error, QMP_ERROR_TIMEOUT, "no answer in time");
             return NULL;
         }
     }
 }
 
-/* Sends a command and returns the message that answers it. */
-static json_t *exchange(Client *client, const char *command, json_t *arguments,
-                        int fd, GError **error)
+/* Sends a command; returns its id, or 0. */
+static gint64 send_command(Client *client, const char *command,
+                           json_t *arguments, int fd, gint64 deadline,
+                           GError **error)
 {
-    gint64 deadline = deadline_after(client->timeout_ms);
     gint64 id = ++client->calls;
     json_t *message = qmp_command(command, arguments, json_integer(id));
 
-    if (!send_message(client, message, fd, deadline, error))
-        return NULL;
-    return next_reply(client, id, deadline, error);
+    return send_message(client, message, fd, deadline, error) ? id : 0;
 }
 
 static void set_wire_error(GError **error, const json_t *reply)
@@ -279,25 +268,17 @@ static void set_wire_error(GError **error, const json_t *reply)
     const char *class = json_string_value(json_object_get(body, "class"));
     const char *desc = json_string_value(json_object_get(body, "desc"));
 
-    set_reason(error, qmp_error_code(class),
-               desc ? desc : "the supervisor refused and gave no reason");
+    client_set_reason(error, qmp_error_code(class),
+                      desc ? desc
+                           : "the supervisor refused and gave no reason");
 }
 
-json_t *client_call(Client *client, const char *command, json_t *arguments,
-                    int send_fd, int *received_fd, GError **error)
+/* What @reply, which it takes, returns. */
+static json_t *take_value(Client *client, json_t *reply, int *received_fd,
+                          GError **error)
 {
-    GError *reason = NULL;
-    json_t *reply, *value;
+    json_t *value = json_incref(json_object_get(reply, "return"));
 
-    if (received_fd)
-        *received_fd = -1;
-    reply = exchange(client, command, arguments, send_fd, &reason);
-    if (!reply) {
-        g_propagate_prefixed_error(error, reason,
-                                   "cannot call '%s': ", command);
-        return NULL;
-    }
-    value = json_incref(json_object_get(reply, "return"));
     if (!value)
         set_wire_error(error, reply);
     if (value && received_fd) {
@@ -308,93 +289,73 @@ json_t *client_call(Client *client, const char *command, json_t *arguments,
     return value;
 }
 
+json_t *client_call(Client *client, const char *command, json_t *arguments,
+                    int send_fd, int *received_fd, GError **error)
+{
+    gint64 deadline = client_deadline(client->timeout_ms);
+    GError *reason = NULL;
+    json_t *reply = NULL;
+    gint64 id =
+        send_command(client, command, arguments, send_fd, deadline, &reason);
+
+    if (received_fd)
+        *received_fd = -1;
+    if (id)
+        reply = next_reply(client, id, deadline, &reason);
+    if (reply)
+        return take_value(client, reply, received_fd, error);
+    g_propagate_prefixed_error(error, reason, "cannot call '%s': ", command);
+    return NULL;
+}
+
+gboolean client_ask(Client *client, const char *command, GError **error)
+{
+    g_clear_pointer(&client->answer, json_decref);
+    client->asked = send_command(client, command, NULL, -1, 0, error);
+    return client->asked != 0;
+}
+
+json_t *client_answer(Client *client, int timeout_ms, GError **error)
+{
+    json_t *reply = g_steal_pointer(&client->answer);
+
+    if (!reply)
+        reply = next_reply(client, client->asked,
+                           timeout_ms == 0 ? 0 : client_deadline(timeout_ms),
+                           error);
+    return reply ? take_value(client, reply, NULL, error) : NULL;
+}
+
+/* Keeps the reply that client_answer() will want; forgets those to calls that
+ * were given up. */
+static void keep_reply(Client *client, json_t *message)
+{
+    const json_t *id = json_object_get(message, "id");
+
+    if (client->asked && !client->answer &&
+        json_integer_value(id) == client->asked)
+        client->answer = message;
+    else
+        drop_message(client, message);
+}
+
 json_t *client_event(Client *client, int timeout_ms, GError **error)
 {
-    gint64 deadline = deadline_after(timeout_ms);
+    gint64 deadline = client_deadline(timeout_ms);
     json_t *message = g_queue_pop_head(client->events);
     GError *reason = NULL;
 
     while (!message) {
-        message = next_message(client, deadline, &reason);
+        message = client_next_message(client, deadline, &reason);
         if (reason)
             g_propagate_prefixed_error(error, reason,
                                        "cannot wait for events: ");
         if (!message)
             return NULL;
         if (!json_object_get(message, "event")) {
-            drop_message(client, message); /* the reply to a call given up */
+            keep_reply(client, message);
             message = NULL;
         }
     }
     return message;
-}
-
-/* Connects client->fd; the kernel keeps the deadline. */
-static gboolean connect_to(Client *client, const char *path, GError **error)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval limit = {
-        .tv_sec = client->timeout_ms / 1000,
-        .tv_usec = MAX(client->timeout_ms % 1000, 1) * 1000,
-    };
-
-    if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >=
-        sizeof(address.sun_path))
-        return set_reason(error, QMP_ERROR_GENERIC, "the path is too long");
-    client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (client->fd < 0)
-        return set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
-    if (client->timeout_ms >= 0)
-        setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    if (connect(client->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-        return TRUE;
-    if (errno == ENOENT || errno == ECONNREFUSED)
-        return set_reason(error, QMP_ERROR_NO_SUPERVISOR, g_strerror(errno));
-    if (errno == EAGAIN)
-        return set_reason(error, QMP_ERROR_TIMEOUT, "no answer in time");
-    return set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
-}
-
-static gboolean negotiate(Client *client, const char *path, GError **error)
-{
-    gint64 deadline = deadline_after(client->timeout_ms);
-    GError *reason = NULL;
-    g_autoptr(json_t) greeting = next_message(client, deadline, &reason);
-    g_autoptr(json_t) reply = NULL;
-
-    if (reason) {
-        g_propagate_error(error, reason);
-        return FALSE;
-    }
-    if (!greeting && access(path, F_OK) < 0)
-        return set_reason(error, QMP_ERROR_NO_SUPERVISOR, "it has ended");
-    if (!greeting) /* it has no room, or does not admit us */
-        return set_reason(error, QMP_ERROR_GENERIC, "it has hung up");
-    if (!json_object_get(greeting, "QMP"))
-        return set_reason(error, QMP_ERROR_GENERIC,
-                          "what listens there is no supervisor");
-    reply = exchange(client, "qmp_capabilities", NULL, -1, error);
-    if (!reply)
-        return FALSE;
-    if (!json_object_get(reply, "return")) {
-        set_wire_error(error, reply);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-Client *client_connect(const char *path, int timeout_ms, GError **error)
-{
-    g_autoptr(Client) client = g_new0(Client, 1);
-    GError *reason = NULL;
-
-    client->fd = -1;
-    client->timeout_ms = timeout_ms;
-    client->received_fd = -1;
-    client->stream = qmp_stream_new(QMP_MAX_ANSWER);
-    client->events = g_queue_new();
-    if (connect_to(client, path, &reason) && negotiate(client, path, &reason))
-        return g_steal_pointer(&client);
-    g_propagate_prefixed_error(error, reason, "cannot connect to '%s': ", path);
-    return NULL;
 }

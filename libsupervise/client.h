@@ -26,6 +26,18 @@ void client_free(Client *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Client, client_free)
 
 /*
+ * client_begin, client_begun:
+ *
+ * As client_connect(), but they wait for nothing. client_begun() goes on as
+ * far as it can and returns how the supervisor is (query-status, checked), or
+ * NULL and @error: TIMEOUT where more must come, again when client_fd() is
+ * readable. client_begin() itself fails with TIMEOUT where the supervisor
+ * has too many connections to accept yet.
+ */
+Client *client_begin(const char *path, int timeout_ms, GError **error);
+json_t *client_begun(Client *client, GError **error);
+
+/*
  * client_call:
  * @arguments: object, reference taken; NULL for none
  * @send_fd: descriptor passed along with the command, or -1; stays open
@@ -38,6 +50,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Client, client_free)
  */
 json_t *client_call(Client *client, const char *command, json_t *arguments,
                     int send_fd, int *received_fd, GError **error);
+
+/*
+ * client_ask, client_answer:
+ * @timeout_ms: -1 waits for ever, 0 only looks
+ *
+ * A call in two halves, between which events may be read; one at a time. The
+ * sentences are the reason alone. TIMEOUT: it may still come.
+ */
+gboolean client_ask(Client *client, const char *command, GError **error);
+json_t *client_answer(Client *client, int timeout_ms, GError **error);
+
+/* FALSE where an answer to query-status lacks what all of them have. */
+gboolean client_check_status(const json_t *status, GError **error);
 
 /*
  * client_event:

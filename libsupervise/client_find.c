@@ -73,7 +73,7 @@ static gboolean visit_one(const char *path, int timeout_ms, ClientVisit *visit,
     if (!client)
         return FALSE;
     status = client_call(client, "query-status", NULL, -1, NULL, error);
-    if (!status) {
+    if (!status || !client_check_status(status, error)) {
         g_prefix_error(error, "'%s': ", path);
         return FALSE;
     }

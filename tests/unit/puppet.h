@@ -83,7 +83,8 @@ static gboolean answer(const Puppet *puppet, int fd, json_t *message,
 
     if (g_str_equal(what, "query-status")) {
         reply(fd,
-              qmp_return(json_pack("{s:s, s:s}", "name", puppet->name, "uuid",
+              qmp_return(json_pack("{s:s, s:s, s:i, s:s}", "state", "RUNNING",
+                                   "name", puppet->name, "since", 1, "uuid",
                                    puppet->uuid),
                          id),
               -1);
