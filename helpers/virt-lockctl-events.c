@@ -106,24 +106,35 @@ static void on_news(const Member *member, MemberNews news, json_t *event,
         print_own(member, "ENDED", json_object(), request->json);
 }
 
+/* FALSE where some could not be asked, which is said by then. */
+static gboolean listen(Herd *herd, const Request *request, GError **error)
+{
+    g_autofree char *told = NULL;
+    gboolean silent = FALSE;
+
+    do {
+        herd_update(herd, on_news, (gpointer)request);
+        if (herd_is_settled(herd))
+            silent = herd_tell_silence(herd, request, &told);
+    } while ((herd_is_alive(herd) || request->follow) && !ferror(stdout) &&
+             herd_wait(herd, NULL, 0, -1, error));
+    return request->follow || !silent;
+}
+
 gboolean command_events(const Request *request, GError **error)
 {
-    const GError *bad;
     GError *first = NULL;
+    gboolean complete;
     g_autoptr(Herd) herd = herd_new(request->run_dir, request->target,
                                     request->follow, request->call_ms, error);
 
     if (!herd)
         return FALSE;
-    do
-        herd_update(herd, on_news, (gpointer)request);
-    while ((herd_count(herd) > 0 || request->follow) && !ferror(stdout) &&
-           herd_wait(herd, NULL, 0, -1, &first));
-    bad = herd_lost(herd) ? herd_lost(herd) : herd_silent(herd);
-    if (!first && !request->follow && bad)
-        first = g_error_copy(bad);
+    complete = listen(herd, request, &first);
+    if (!first && !request->follow && herd_lost(herd))
+        first = g_error_copy(herd_lost(herd));
     if (!first)
-        return TRUE;
+        return complete;
     g_propagate_error(error, first);
     return FALSE;
 }

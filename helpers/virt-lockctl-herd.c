@@ -2,39 +2,14 @@
 /* DOC: see virt-lockctl-herd.h. */
 #include "virt-lockctl-herd.h"
 
-#include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "places.h"
 #include "qmp.h"
-#include "virt-lockctl-dir.h"
-#include "virt-lockctl-refusals.h"
-#include "virt-lockctl.h"
+#include "virt-lockctl-herd-internal.h"
 
 /* Who ends our connection sooner does not want us. Microseconds. */
 #define UNWANTED G_USEC_PER_SEC
-
-typedef struct {
-    Member m; /* must be first */
-    char *path;
-    SocketId socket;
-    gint64 since; /* of the connection, CLOCK_MONOTONIC microseconds */
-    gboolean dirty;
-} Full;
-
-struct Herd {
-    char *run_dir;
-    int call_ms;
-    char *vm;           /* the one that is wanted; or NULL */
-    Full *only;         /* found by herd_new(), until herd_update() */
-    GPtrArray *members; /* of Full */
-    Refusals *refusals;
-    DirWatch *dir; /* NULL: not followed */
-    gboolean scan; /* the directory must be looked at */
-    GError *lost;  /* the directory cannot be looked at any more */
-};
-
 static void full_free(gpointer data)
 {
     Full *full = data;
@@ -55,6 +30,7 @@ void herd_free(Herd *herd)
         return;
     full_free(herd->only);
     g_ptr_array_unref(herd->members);
+    arrivals_free(herd->arrivals);
     refusals_free(herd->refusals);
     dir_watch_free(herd->dir);
     g_clear_error(&herd->lost);
@@ -78,24 +54,18 @@ const GError *herd_lost(const Herd *herd)
     return herd->lost;
 }
 
-const GError *herd_silent(const Herd *herd)
+gboolean herd_is_alive(const Herd *herd)
 {
-    return refusals_error(herd->refusals);
+    return herd->members->len > 0 || arrivals_expected(herd->arrivals) > 0;
 }
 
 /* --- members -------------------------------------------------------------- */
 
-/* Takes @client; NULL and @error where it does not say how it is. */
-static Full *full_new(Client *client, GError **error)
+/* Takes @client and @status. */
+static Full *full_new(Client *client, json_t *status)
 {
-    json_t *status = client_call(client, "query-status", NULL, -1, NULL, error);
-    Full *full;
+    Full *full = g_new0(Full, 1);
 
-    if (!status) {
-        client_free(client);
-        return NULL;
-    }
-    full = g_new0(Full, 1);
     full->m.client = client;
     full->m.status = status;
     full->m.name = field_text(status, "name");
@@ -107,14 +77,16 @@ static Full *full_new(Client *client, GError **error)
 /* The one VM that is there. */
 static gboolean find_only(Herd *herd, GError **error)
 {
-    Client *client = client_find(herd->run_dir, herd->vm, herd->call_ms, error);
-    const char *uuid;
+    g_autoptr(Client) client =
+        client_find(herd->run_dir, herd->vm, herd->call_ms, error);
+    g_autoptr(json_t) status = NULL;
 
-    herd->only = client ? full_new(client, error) : NULL;
-    if (!herd->only)
+    if (client)
+        status = client_call(client, "query-status", NULL, -1, NULL, error);
+    if (!status || !client_check_status(status, error))
         return FALSE;
-    uuid = json_string_value(json_object_get(herd->only->m.status, "uuid"));
-    herd->only->path = places_socket(herd->run_dir, uuid ? uuid : "");
+    herd->only = full_new(g_steal_pointer(&client), g_steal_pointer(&status));
+    herd->only->path = places_socket(herd->run_dir, herd->only->m.uuid);
     socket_id(herd->only->path, &herd->only->socket);
     return TRUE;
 }
@@ -128,6 +100,7 @@ Herd *herd_new(const char *run_dir, const char *vm, gboolean follow,
     herd->vm = g_strdup(vm);
     herd->call_ms = call_ms;
     herd->members = g_ptr_array_new_with_free_func(full_free);
+    herd->arrivals = arrivals_new(call_ms);
     herd->refusals = refusals_new();
     herd->scan = follow || !vm;
     if (!follow)
@@ -167,59 +140,117 @@ static gboolean is_wanted(const Herd *herd, const Member *member)
            g_ascii_strcasecmp(member->uuid, herd->vm) == 0;
 }
 
-static gboolean admit(Herd *herd, const char *path, int left_ms,
-                      HerdVisit *visit, gpointer data)
+static void call(Herd *herd, const char *path)
 {
+    gboolean silent = refusals_know(herd->refusals, path);
     GError *error = NULL;
     SocketId socket;
-    Client *client;
-    Full *full;
 
     if (!socket_id(path, &socket) || is_member(herd, path, &socket) ||
+        arrivals_have(herd->arrivals, path, &socket) ||
         refusals_stand(herd->refusals, path, &socket))
-        return FALSE;
-    client = client_connect(path, left_ms, &error);
-    full = client ? full_new(client, &error) : NULL;
-    if (!full) {
+        return;
+    if (arrivals_add(herd->arrivals, path, &socket, silent, &error))
+        refusals_remove(herd->refusals, path);
+    else
         refusals_add(herd->refusals, path, &socket, error);
-        return FALSE;
-    }
-    if (!is_wanted(herd, &full->m)) {
-        full_free(full);
-        refusals_add(herd->refusals, path, &socket, NULL);
-        return FALSE;
-    }
-    full->path = g_strdup(path);
-    full->socket = socket;
-    refusals_remove(herd->refusals, path);
-    g_ptr_array_add(herd->members, full);
-    visit(&full->m, MEMBER_CAME, NULL, data);
-    return TRUE;
 }
 
-/* All that are silent share one deadline, as in client_foreach(). */
-static gboolean scan(Herd *herd, HerdVisit *visit, gpointer data)
+static void scan(Herd *herd)
 {
-    gint64 deadline = g_get_monotonic_time() + 1000 * (gint64)herd->call_ms;
     g_autoptr(GPtrArray) paths =
         client_sockets(herd->run_dir, herd->lost ? NULL : &herd->lost);
-    gboolean any = FALSE;
 
     herd->scan = FALSE;
     if (!paths)
-        return FALSE;
+        return;
     refusals_keep(herd->refusals, paths);
-    for (guint i = 0; i < paths->len; i++) {
-        gint64 left = (deadline - g_get_monotonic_time()) / 1000;
+    for (guint i = 0; i < paths->len; i++)
+        call(herd, paths->pdata[i]);
+}
 
-        any |= admit(herd, paths->pdata[i],
-                     (int)CLAMP(left, MIN(herd->call_ms, 500), G_MAXINT), visit,
-                     data);
+/* Who has hung up may have ended; then nobody listens any more. */
+static void refuse(Herd *herd, Arrival *arrival)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Client) again = client_begin(arrival->path, 0, &error);
+    SocketId socket;
+
+    if (!socket_id(arrival->path, &socket) ||
+        !socket_id_equal(&socket, &arrival->socket))
+        return; /* the next of that name has been called */
+    if (g_error_matches(error, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR)) {
+        g_clear_error(&arrival->error);
+        arrival->error = nobody();
     }
-    return any;
+    refusals_add(herd->refusals, arrival->path, &arrival->socket,
+                 g_steal_pointer(&arrival->error));
+}
+
+static void admit(Herd *herd, Arrival *arrival, HerdVisit *visit, gpointer data)
+{
+    Full *full = full_new(g_steal_pointer(&arrival->client),
+                          g_steal_pointer(&arrival->status));
+
+    if (!is_wanted(herd, &full->m)) {
+        full_free(full);
+        refusals_add(herd->refusals, arrival->path, &arrival->socket, NULL);
+        return;
+    }
+    full->path = g_strdup(arrival->path);
+    full->socket = arrival->socket;
+    refusals_remove(herd->refusals, full->path);
+    g_ptr_array_add(herd->members, full);
+    visit(&full->m, MEMBER_CAME, NULL, data);
+}
+
+static gboolean receive(Herd *herd, HerdVisit *visit, gpointer data)
+{
+    gboolean any = FALSE;
+
+    for (;;) {
+        g_autoptr(Arrival) arrival = arrivals_take(herd->arrivals);
+
+        if (!arrival)
+            return any;
+        if (arrival->error)
+            refuse(herd, arrival);
+        else
+            admit(herd, arrival, visit, data);
+        any = TRUE;
+    }
 }
 
 /* --- who speaks, who goes ------------------------------------------------- */
+
+/* The answer to herd_ask(), if it has come; FALSE and @error where it is no
+ * answer. The end of the connection is for drain() to find. */
+static gboolean take_answer(const Herd *herd, Full *full, gboolean *any,
+                            GError **error)
+{
+    GError *reason = NULL;
+    json_t *status =
+        full->asked ? client_answer(full->m.client, 0, &reason) : NULL;
+
+    if (status && client_check_status(status, &reason)) {
+        json_decref(full->m.status);
+        full->m.status = status;
+        full->m.silent = FALSE;
+        full->asked = 0;
+        *any = TRUE;
+    } else if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_TIMEOUT)) {
+        full->m.silent = g_get_monotonic_time() - full->asked >=
+                         1000 * (gint64)herd->call_ms;
+        g_clear_error(&reason);
+    } else if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR)) {
+        g_clear_error(&reason);
+    }
+    if (!reason)
+        return TRUE;
+    json_decref(status);
+    g_propagate_prefixed_error(error, reason, "'%s': ", full->path);
+    return FALSE;
+}
 
 /* Returns FALSE when there will be no more; @error is then set if that is not
  * because the supervisor has ended. */
@@ -272,14 +303,15 @@ static gboolean update(Herd *herd, HerdVisit *visit, gpointer data)
     for (guint i = herd->members->len; i-- > 0;) {
         GError *error = NULL;
 
-        if (!drain(herd->members->pdata[i], visit, data, &any, &error)) {
+        if (!take_answer(herd, herd->members->pdata[i], &any, &error) ||
+            !drain(herd->members->pdata[i], visit, data, &any, &error)) {
             remove_member(herd, i, error, visit, data);
             any = TRUE;
         }
     }
     if (herd->scan)
-        any |= scan(herd, visit, data);
-    return any;
+        scan(herd);
+    return receive(herd, visit, data) || any;
 }
 
 /* What came along with an answer is not in the socket any more, and would wake
@@ -297,51 +329,11 @@ void herd_ask(Herd *herd)
 {
     for (guint i = 0; i < herd->members->len; i++) {
         Full *full = herd->members->pdata[i];
-        json_t *status;
 
-        if (!full->dirty)
+        if (!full->dirty || full->asked)
             continue;
         full->dirty = FALSE;
-        status =
-            client_call(full->m.client, "query-status", NULL, -1, NULL, NULL);
-        if (!status)
-            continue; /* its end is read next */
-        json_decref(full->m.status);
-        full->m.status = status;
+        if (client_ask(full->m.client, "query-status", NULL))
+            full->asked = g_get_monotonic_time();
     }
-}
-
-/* --- waiting -------------------------------------------------------------- */
-
-static int sooner(int one, int two)
-{
-    return one < 0 ? two : two < 0 ? one : MIN(one, two);
-}
-
-gboolean herd_wait(Herd *herd, struct pollfd *more, guint n_more,
-                   int timeout_ms, GError **error)
-{
-    guint n = herd->members->len, at = n;
-    g_autofree struct pollfd *polled = g_new0(struct pollfd, n + n_more + 2);
-    int retry = herd->dir ? refusals_next(herd->refusals) : -1;
-
-    if (herd->lost) {
-        g_propagate_error(error, g_steal_pointer(&herd->lost));
-        return FALSE;
-    }
-    for (guint i = 0; i < n; i++)
-        polled[i] =
-            (struct pollfd){client_fd(herd_member(herd, i)->client), POLLIN, 0};
-    polled[at++] = (struct pollfd){STDOUT_FILENO, 0, 0}; /* its end */
-    for (guint i = 0; i < n_more; i++)
-        polled[at++] = more[i];
-    if (herd->dir)
-        polled[at++] = (struct pollfd){dir_watch_fd(herd->dir), POLLIN, 0};
-    if (poll(polled, at, sooner(retry, timeout_ms)) < 0 && errno != EINTR)
-        return set_errno(error, "cannot wait for events");
-    for (guint i = 0; i < n_more; i++)
-        more[i] = polled[n + 1 + i];
-    if (retry >= 0 && refusals_next(herd->refusals) == 0)
-        herd->scan = TRUE;
-    return !(polled[n].revents & (POLLERR | POLLNVAL));
 }

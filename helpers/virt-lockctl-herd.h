@@ -9,8 +9,9 @@
  *   herd_new -> herd_update -> loop: herd_wait, herd_update -> herd_free
  *
  * Should:  follow a VM that is started anew under its uuid; leave out, but
- *          tell of, a supervisor that does not answer.
- * Mustn't: connect again and again to one that does not want us.
+ *          tell of, a supervisor that does not answer, until it does.
+ * Mustn't: connect again and again to one that does not want us; wait for one
+ *          while others speak.
  */
 #ifndef VIRT_LOCKCTL_HERD_H
 #define VIRT_LOCKCTL_HERD_H
@@ -20,12 +21,14 @@
 #include <poll.h>
 
 #include "client.h"
+#include "virt-lockctl.h"
 
 typedef struct {
     Client *client;
     json_t *status; /* as it was when it was asked last */
     char *name;     /* printable, both */
     char *uuid;
+    gboolean silent; /* it does not answer herd_ask() */
 } Member;
 
 typedef enum {
@@ -67,16 +70,30 @@ gboolean herd_wait(Herd *herd, struct pollfd *more, guint n_more,
  * TRUE where there was anything. */
 gboolean herd_update(Herd *herd, HerdVisit *visit, gpointer data);
 
-/* Asks those again of whom an event has come since. More may have come along
- * with their answers: herd_update() before the next herd_wait(). */
+/* Asks those again of whom an event has come since; herd_update() reads the
+ * answers. */
 void herd_ask(Herd *herd);
+/* FALSE for the moment in which answers are awaited: a picture that is made
+ * now will be another one soon. */
+gboolean herd_is_settled(const Herd *herd);
 
 guint herd_count(const Herd *herd);
 const Member *herd_member(const Herd *herd, guint i);
 /* Why the run directory cannot be looked at, which herd_wait() fails with;
  * NULL where it can. */
 const GError *herd_lost(const Herd *herd);
-/* Why supervisors that are there could not be asked; NULL where all could. */
-const GError *herd_silent(const Herd *herd);
+/* TRUE while there are members, or somebody has still time to become one. */
+gboolean herd_is_alive(const Herd *herd);
+/* "cannot ask N of M supervisors: ...", with its hint, newly allocated; NULL
+ * where all could be asked. */
+char *herd_silence(const Herd *herd, const Request *request);
+/*
+ * herd_tell_silence:
+ * @told: who was silent the last time; NULL at first. g_free() it in the end
+ *
+ * Says it on standard error where others are silent now. TRUE if any are.
+ */
+gboolean herd_tell_silence(const Herd *herd, const Request *request,
+                           char **told);
 
 #endif

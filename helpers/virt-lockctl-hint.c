@@ -107,13 +107,12 @@ char *shell_word(const char *word)
     return g_shell_quote(word);
 }
 
-char *with_hint(const char *command, const Request *request,
-                const GError *error)
+char *with_hint(const Request *request, const GError *error)
 {
     GString *sentence = g_string_new(error->message);
 
     for (gsize i = 0; i < G_N_ELEMENTS(hints); i++) {
-        if (fits(&hints[i], command, error)) {
+        if (fits(&hints[i], request->command, error)) {
             append(sentence, hints[i].hint, request);
             break;
         }

@@ -50,6 +50,10 @@ gboolean command_status(const Request *request, GError **error)
 
     if (!status)
         return FALSE;
+    if (!client_check_status(status, error)) {
+        g_prefix_error(error, "cannot ask '%s': ", request->target);
+        return FALSE;
+    }
     if (request->json)
         print_json(status, FALSE);
     else

@@ -11,12 +11,17 @@
 #define RETRY_MS 10
 /* Microseconds: a socket that is older will not be listened on any more. */
 #define YOUNG (5 * G_USEC_PER_SEC)
+/* One that takes no connection: after 1 s, 2 s, 4 s ... 30 s. */
+#define BUSY_S     1
+#define BUSY_MOST  5
+#define BUSY_MAX_S 30
 
 typedef struct {
     SocketId id;
     guint tries;
-    gint64 again;  /* CLOCK_MONOTONIC microseconds; 0: not before it changes */
-    GError *error; /* NULL: nobody is there */
+    gint64 again;   /* CLOCK_MONOTONIC microseconds; 0: not before it changes */
+    gboolean there; /* somebody listens */
+    GError *error;  /* NULL: it is of no interest */
 } Refusal;
 
 struct Refusals {
@@ -71,25 +76,38 @@ void refusals_free(Refusals *refusals)
     g_free(refusals);
 }
 
+/* Microseconds until it is to be tried again; -1: not before it changes. */
+static gint64 pause_after(const Refusal *refusal, gboolean nobody)
+{
+    gint64 age = g_get_real_time() - refusal->id.changed / 1000;
+
+    if (g_error_matches(refusal->error, QMP_ERROR, QMP_ERROR_TIMEOUT))
+        return MIN(BUSY_S << MIN(refusal->tries, BUSY_MOST), BUSY_MAX_S) *
+               G_USEC_PER_SEC;
+    if (nobody && age < YOUNG && refusal->tries < RETRIES)
+        return ((gint64)RETRY_MS << refusal->tries) * 1000;
+    return -1;
+}
+
 void refusals_add(Refusals *refusals, const char *path, const SocketId *id,
                   GError *error)
 {
     const Refusal *before = g_hash_table_lookup(refusals->all, path);
     gboolean nobody =
         g_error_matches(error, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR);
-    gint64 age = g_get_real_time() - id->changed / 1000;
     Refusal *refusal = g_new0(Refusal, 1);
+    gint64 pause;
 
     refusal->id = *id;
+    refusal->there = !nobody;
     if (before && is_unchanged(&before->id, id))
         refusal->tries = before->tries + 1;
-    if (nobody && age < YOUNG && refusal->tries < RETRIES)
-        refusal->again = g_get_monotonic_time() +
-                         ((gint64)RETRY_MS << refusal->tries) * 1000;
     if (nobody)
         g_error_free(error);
     else
         refusal->error = error;
+    pause = pause_after(refusal, nobody);
+    refusal->again = pause < 0 ? 0 : g_get_monotonic_time() + pause;
     g_hash_table_replace(refusals->all, g_strdup(path), refusal);
 }
 
@@ -133,17 +151,28 @@ int refusals_next(const Refusals *refusals)
     return first < 0 ? -1 : (int)MAX((first - now + 999) / 1000, 0);
 }
 
-const GError *refusals_error(const Refusals *refusals)
+gboolean refusals_know(const Refusals *refusals, const char *path)
+{
+    const Refusal *refusal = g_hash_table_lookup(refusals->all, path);
+
+    return refusal && refusal->error;
+}
+
+guint refusals_tell(const Refusals *refusals, GTree *silent)
 {
     GHashTableIter iter;
-    gpointer value;
+    gpointer path, value;
+    guint others = 0;
 
     g_hash_table_iter_init(&iter, refusals->all);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+    while (g_hash_table_iter_next(&iter, &path, &value)) {
         const Refusal *refusal = value;
 
         if (refusal->error)
-            return refusal->error;
+            g_tree_replace(silent, g_strdup(path),
+                           g_error_copy(refusal->error));
+        else if (refusal->there)
+            others++;
     }
-    return NULL;
+    return others;
 }

@@ -4,7 +4,8 @@
  *
  * Nobody listens, or not to us. Such a socket is left alone until it is
  * another one; but where nobody listens on a new one somebody may be about
- * to, which nothing tells of: that is tried again for a while.
+ * to, which nothing tells of: that is tried again for a while. And so is, ever
+ * more rarely, one that takes no connection since it has too many.
  */
 #ifndef VIRT_LOCKCTL_REFUSALS_H
 #define VIRT_LOCKCTL_REFUSALS_H
@@ -40,7 +41,10 @@ gboolean refusals_stand(const Refusals *refusals, const char *path,
                         const SocketId *id);
 /* Milliseconds until one is to be tried again; -1 for never. */
 int refusals_next(const Refusals *refusals);
-/* Of one that is there but cannot be asked; NULL where there is none. */
-const GError *refusals_error(const Refusals *refusals);
+/* TRUE for one that is there but cannot be asked. */
+gboolean refusals_know(const Refusals *refusals, const char *path);
+/* Puts those into @silent, path -> GError (copies), and returns how many could
+ * be asked but are of no interest. */
+guint refusals_tell(const Refusals *refusals, GTree *silent);
 
 #endif

@@ -9,16 +9,13 @@
 #include "virt-lockctl-herd.h"
 #include "virt-lockctl-screen.h"
 
-/* Who waits for ^C does not want to wait for a silent supervisor, too. */
-#define DRAWN_CALL_MS 1000
-
 typedef struct {
     const Request *request;
     ViewPrint *print;
     gpointer data;
     Screen *screen; /* NULL: not a terminal */
     char *shown;    /* the last picture */
-    char *silent;   /* the last sentence about who is silent */
+    char *silent;   /* who was, when it was told last */
 } View;
 
 static int by_name_then_uuid(gconstpointer a, gconstpointer b)
@@ -61,24 +58,26 @@ static GPtrArray *statuses_of(const Herd *herd)
 {
     GPtrArray *all = g_ptr_array_new();
 
-    for (guint i = 0; i < herd_count(herd); i++)
-        g_ptr_array_add(all, herd_member(herd, i)->status);
+    for (guint i = 0; i < herd_count(herd); i++) {
+        if (!herd_member(herd, i)->silent)
+            g_ptr_array_add(all, herd_member(herd, i)->status);
+    }
     g_ptr_array_sort(all, by_name_then_uuid);
     return all;
 }
 
-/* Who does not answer is told on stderr, once; on a terminal below all. */
+/* Who does not answer is told once; on a terminal it stands below all. */
 static void add_silent(View *view, const Herd *herd, FILE *out)
 {
-    const GError *silent = herd_silent(herd);
-    g_autofree char *sentence = silent ? printable(silent->message) : NULL;
+    g_autofree char *sentence = NULL;
 
-    if (sentence && view->screen)
+    if (!view->screen) {
+        herd_tell_silence(herd, view->request, &view->silent);
+        return;
+    }
+    sentence = herd_silence(herd, view->request);
+    if (sentence)
         fprintf(out, "\n%s\n", sentence);
-    else if (sentence && g_strcmp0(sentence, view->silent) != 0)
-        fprintf(stderr, "virt-lockctl: %s\n", sentence);
-    g_free(view->silent);
-    view->silent = g_steal_pointer(&sentence);
 }
 
 static void show(View *view, const Herd *herd, gboolean again)
@@ -113,11 +112,16 @@ static gboolean go_on(View *view, Herd *herd, int interval_ms, GError **error)
 {
     struct pollfd fds[SCREEN_FDS];
     ScreenInput input = SCREEN_NOTHING;
+    gboolean again = FALSE;
 
     while (input != SCREEN_QUIT && !ferror(stdout)) {
-        while (herd_update(herd, ignore, NULL))
-            herd_ask(herd);
-        show(view, herd, input == SCREEN_REDRAW);
+        herd_update(herd, ignore, NULL);
+        herd_ask(herd);
+        again = again || input == SCREEN_REDRAW;
+        if (herd_is_settled(herd)) {
+            show(view, herd, again);
+            again = FALSE;
+        }
         if (view->screen)
             screen_fds(view->screen, fds);
         if (!herd_wait(herd, fds, view->screen ? SCREEN_FDS : 0, interval_ms,
@@ -134,9 +138,8 @@ gboolean view_run(const Request *request, int interval_ms, ViewPrint *print,
 {
     View view = {.request = request, .print = print, .data = data};
     gboolean drawn = !request->json && screen_is_possible();
-    g_autoptr(Herd) herd = herd_new(
-        request->run_dir, NULL, TRUE,
-        drawn ? MIN(request->call_ms, DRAWN_CALL_MS) : request->call_ms, error);
+    g_autoptr(Herd) herd =
+        herd_new(request->run_dir, NULL, TRUE, request->call_ms, error);
     gboolean done;
 
     if (!herd)

@@ -306,6 +306,7 @@ static gboolean fill(Request *request, const Command *command,
         !set_timeout(request, command, a, error) ||
         !set_interval(request, a, error))
         return FALSE;
+    request->command = command->name;
     request->json = a->json;
     request->force = a->force;
     request->watch = a->watch;
@@ -354,7 +355,7 @@ static int run(const Command *command, const Request *request)
     }
     if (!error)
         return done ? EXIT_SUCCESS : EXIT_ERROR;
-    sentence = with_hint(command->name, request, error);
+    sentence = with_hint(request, error);
     return complain(sentence,
                     g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
                         ? EXIT_BUSY

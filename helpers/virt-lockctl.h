@@ -9,6 +9,10 @@
  *   virt-lockctl-view.c    ... shown again and again
  *   virt-lockctl-screen.c  ... on a terminal
  *   virt-lockctl-herd.c    all supervisors, those that come included
+ *   virt-lockctl-herd-silent.c  ... those that cannot be asked
+ *   virt-lockctl-herd-wait.c  ... what is waited for
+ *   virt-lockctl-arrivals.c  ... called, but without an answer
+ *   virt-lockctl-refusals.c  ... not worth a call
  *   virt-lockctl-unleased.c  unleased, and what leases says of it
  *   virt-lockctl-proc.c    ... processes
  *   virt-lockctl-change.c  acquire, release, revoke, shutdown, quit
@@ -34,6 +38,7 @@
 #include "resource.h"
 
 typedef struct {
+    const char *command; /* static */
     char *run_dir;
     char *state_dir; /* as given; NULL for the default */
     char *lockspace; /* absolute; or NULL */
@@ -58,8 +63,7 @@ CommandFunc command_events, command_holder, command_unleased, command_top;
 
 /* The error's sentence, and what to type next where there is something;
  * newly allocated. */
-char *with_hint(const char *command, const Request *request,
-                const GError *error);
+char *with_hint(const Request *request, const GError *error);
 /* As it is typed in a shell, newly allocated. */
 char *shell_word(const char *word);
 

@@ -136,6 +136,35 @@ than 0.1 s" --timeout 0.1 status web1
         status "$U"
 }
 
+@test "peers that answer, but not as a supervisor does" {
+    mkdir -p run
+    "$PYTHON" -S - "$(socket_of "$U")" >peer.out 2>&1 3>&- <<'END' &
+import json, socket, sys, threading
+def serve(c):
+    c.sendall(b'{"QMP": {}}\n')
+    while data := c.recv(4096):
+        number = json.loads(data)["id"]
+        c.sendall(json.dumps({"return": {}, "id": number}).encode())
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+print(1, flush=True)
+while True:
+    threading.Thread(target=serve, args=[s.accept()[0]], daemon=True).start()
+END
+    record $!
+    wait_until test -s peer.out
+    sentence 1 "cannot ask '$U': it does not answer as a supervisor does" \
+        status "$U"
+    for command in list top events; do
+        lockctl "$command"
+        same "exit status of $command" 1 "$status"
+        matches "$command" "^virt-lockctl: cannot ask 1 of 1 supervisors: .*\
+it does not answer as a supervisor does$" "$stderr"
+        refute grep -v '^NAME ' run.out
+    done
+}
+
 @test "peers that talk rubbish" {
     fake_peer 'rubbish'
     sentence 1 "cannot connect to '...': ..." status "$U"

@@ -173,7 +173,8 @@ time.sleep(0.3)   # as long as it takes a supervisor that is not scheduled
 s.listen()
 c = s.accept()[0]
 c.sendall(b'{"QMP": {}}\n')
-for answer in ({}, {"name": "late", "uuid": "u", "state": "RUNNING"}):
+for answer in ({}, {"name": "late", "uuid": "u", "state": "RUNNING",
+                    "since": 1}):
     command = json.loads(c.recv(4096))
     c.sendall(json.dumps({"return": answer, "id": command["id"]}).encode())
 c.recv(1)
@@ -195,7 +196,7 @@ c.sendall(b'{"QMP": {}}\n')
 event = b'{"event": "STATE_CHANGE", "data": {}, "timestamp": {}}\n'
 for state in ("", "STARTING", "STOPPING", "RUNNING"):
     command = json.loads(c.recv(4096))
-    answer = {"name": "vm", "uuid": "u", "state": state}
+    answer = {"name": "vm", "uuid": "u", "state": state, "since": 1}
     line = json.dumps({"return": answer, "id": command["id"]}) + "\n"
     c.sendall(line.encode() + (event if state[:2] == "ST" else b""))
 c.recv(1)
@@ -206,16 +207,141 @@ END
     wait_until has_line watch.out '^vm .*RUNNING'
 }
 
-@test "a supervisor that is silent is told of, and does not hide the others" {
+# silent_sentence N M SUPERVISOR_UUID SECONDS: of whom cannot be asked
+silent_sentence() {
+    echo "virt-lockctl: cannot ask $1 of $2 supervisors: cannot connect to \
+'$(socket_of "$3")': no answer in time; --timeout gives it longer than $4 s"
+}
+
+@test "a supervisor that is silent is told of, and shown when it goes on" {
     fake web1 --uuid "$U" --
     fake web2 --uuid "$(uuid 2)" --
     kill -STOP "$SUP"
     watch --timeout 0.5
     wait_until shows "web1,RUNNING,$(<web1.ready),0"
-    matches stderr "^virt-lockctl: cannot connect to '.*': no answer in time" \
-        "$(<watch.err)"
-    same "sentences" 1 "$(wc -l <watch.err)"
+    wait_until test -s watch.err
+    fake web3 --uuid "$(uuid 3)" --
+    wait_until shows "web1,RUNNING,$(<web1.ready),0" "web3,RUNNING,$CHILD,0"
+    wait_until sleeps "$WATCHER" 5 # two VMs, the silent one, stdout, directory
+    kill -CONT "$(qmp_pid web2)"
+    wait_until shows "web1,RUNNING,$(<web1.ready),0" \
+        "web2,RUNNING,$(<web2.ready),0" "web3,RUNNING,$CHILD,0"
+    same "stderr" "$(silent_sentence 1 2 "$(uuid 2)" 0.5)" "$(<watch.err)"
+}
+
+# qmp_pid NAME: the supervisor of a fake, as /proc tells
+qmp_pid() {
+    awk '/^PPid:/ { print $2 }' "/proc/$(<"$1.ready")/status"
+}
+
+@test "nobody waits for a supervisor that is silent" {
+    fake web1 --uuid "$U" --
+    fake web2 --uuid "$(uuid 2)" --
+    kill -STOP "$SUP"
+    spawn events "$LOCKCTL" events --follow --json
+    watch
+    wait_until -t 5 shows "web1,RUNNING,$(<web1.ready),0"
+    fake web3 --uuid "$(uuid 3)" --
+    wait_until -t 5 shows "web1,RUNNING,$(<web1.ready),0" \
+        "web3,RUNNING,$CHILD,0"
+    "$LOCKCTL" quit "$(uuid 3)"
+    wait_until -t 5 has_line events.out '"ENDED".*"name":"web3"'
+    told web3 FOLLOWED STATE_CHANGE CHILD_EXIT STATE_CHANGE RELEASED ENDED
+    kill -KILL "$(qmp_pid web2)" # it has never answered, and is no more
+    wait_until sleeps "$WATCHER" 3
+    same "stderr" "" "$(<watch.err)$(<events.err)"
+}
+
+@test "followers say whom they cannot ask, once for each change of it" {
+    fake web1 --uuid "$U" --
+    fake web2 --uuid "$(uuid 2)" --
+    kill -STOP "$SUP"
+    spawn follow "$LOCKCTL" events --follow --timeout 0.3
+    wait_until test -s follow.err
+    spawn events "$LOCKCTL" events --timeout 0.3
+    wait_until test -s events.err
+    lockctl list --timeout 0.3
+    same "list" "$(silent_sentence 1 2 "$(uuid 2)" 0.3)" "$stderr"
+    same "events --follow" "$stderr" "$(<follow.err)"
+    same "events" "$stderr" "$(<events.err)"
+    "$LOCKCTL" quit "$U" # the set is the same, though they are fewer
+    wait_until has_line follow.out 'web1 ENDED'
     kill -CONT "$SUP"
+    wait_until has_line follow.out 'web2 FOLLOWED'
+    same "sentences" 1 "$(wc -l <follow.err)"
+}
+
+@test "events ends with status 1 where somebody could not be asked" {
+    fake web2 --uuid "$(uuid 2)" --
+    kill -STOP "$SUP"
+    lockctl events --timeout 0.3
+    same "exit status" 1 "$status"
+    same "stderr" "$(silent_sentence 1 1 "$(uuid 2)" 0.3)" "$stderr"
+    kill -CONT "$SUP"
+}
+
+@test "a member that stops answering is told of, and shown when it goes on" {
+    mkdir -p run
+    mkfifo go
+    "$PYTHON" -S - "$(socket_of "$U")" >peer.out 2>&1 3>&- <<'END' &
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+print(1, flush=True)
+c = s.accept()[0]
+c.sendall(b'{"QMP": {}}\n')
+for state in ("", "STARTING", "RUNNING"):
+    command = json.loads(c.recv(4096))
+    answer = {"name": "vm", "uuid": "u", "state": state, "since": 1}
+    if state == "RUNNING":
+        open("go").read()
+    c.sendall(json.dumps({"return": answer, "id": command["id"]}).encode())
+    if state == "STARTING":
+        c.sendall(b'{"event": "X", "data": {}, "timestamp": {}}\n')
+c.recv(1)
+END
+    record $!
+    wait_until test -s peer.out
+    watch --timeout 0.5
+    wait_until test -s watch.err
+    same "stderr" "$(silent_sentence 1 1 "$U" 0.5)" "$(<watch.err)"
+    wait_until shows ''
+    wait_until sleeps "$WATCHER" 3
+    : >go
+    wait_until has_line watch.out '^vm .*RUNNING'
+    same "sentences" 1 "$(wc -l <watch.err)"
+}
+
+@test "a supervisor that takes no connection is tried again, ever more rarely" {
+    mkdir -p run
+    mkfifo go
+    "$PYTHON" -S - "$(socket_of "$U")" >peer.out 2>&1 3>&- <<'END' &
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(0)
+other = socket.socket(socket.AF_UNIX)
+other.connect(sys.argv[1])
+print(1, flush=True)
+open("go").read()
+s.accept()
+c = s.accept()[0]
+c.sendall(b'{"QMP": {}}\n')
+for answer in ({}, {"name": "vm", "uuid": "u", "state": "RUNNING", "since": 1}):
+    command = json.loads(c.recv(4096))
+    c.sendall(json.dumps({"return": answer, "id": command["id"]}).encode())
+c.recv(1)
+END
+    record $!
+    wait_until test -s peer.out
+    watch --timeout 0.5
+    wait_until test -s watch.err
+    same "stderr" "$(silent_sentence 1 1 "$U" 0.5)" "$(<watch.err)"
+    : >go
+    wait_until has_line watch.out '^vm .*RUNNING'
+    wait_until sleeps "$WATCHER" 3
+    same "sentences" 1 "$(wc -l <watch.err)"
 }
 
 @test "list --watch ends when nobody reads it any more" {
