@@ -9,7 +9,7 @@
 
 # Options of the program $1, as "--NAME=VALUE" or "--NAME", one a line
 _virt_lock_options() {
-    "$1" --help 2>/dev/null | sed -n 's/^ \+\(-h, \)\?\(--[^ ]*\).*/\2/p'
+    "$1" --help 2>/dev/null | sed -n 's/^ \+\(-., \)\?\(--[^ ]*\).*/\2/p'
 }
 
 # What virt-lockctl says of its commands: "COMMAND VM --disk PATH[,MODE] ..."
@@ -31,16 +31,46 @@ _virt_lock_vms() {
         done
 }
 
+# Sets the caller's plain to word $1 as the shell would take it: without quotes,
+# with a home directory for ~. Variables are left as they are.
+_virt_lock_plain() {
+    local word=$1 i c quote='' home
+    plain=''
+    if [[ $word =~ ^~[a-zA-Z0-9_-]*(/|$) ]]; then
+        eval "home=${word%%/*}" # a ~ and a user's name, nothing else
+        plain=$home word=${word#"${word%%/*}"}
+    fi
+    for ((i = 0; i < ${#word}; i++)); do
+        c=${word:i:1}
+        case $quote$c in
+        "''" | '""') quote='' ;;
+        "'" | '"') quote=$c ;;
+        "'"?) plain+=$c ;;
+        \"\\)
+            [[ ${word:i + 1:1} == [\"\\\$\`] ]] && ((++i))
+            plain+=${word:i:1}
+            ;;
+        \\)
+            ((++i))
+            plain+=${word:i:1}
+            ;;
+        *) plain+=$c ;;
+        esac
+    done
+}
+
 # Sets the caller's begin to what is typed already, and its quote.
 _virt_lock_begin() {
+    local plain
     quote=''
-    case $1 in
-    [\"\']*) quote=${1:0:1} begin=${1:1} ;;
-    *)
+    [[ $1 != [\"\']* ]] || quote=${1:0:1}
+    if [ "$quote" ]; then
+        _virt_lock_plain "$1"
+        begin=$plain
+    else
         # shellcheck disable=SC2162 # backslashes are to be taken away
         IFS= read begin <<<"$1"
-        ;;
-    esac
+    fi
 }
 
 # Puts the words of standard input that begin as the current one does into
@@ -72,15 +102,33 @@ _virt_lock_files() {
     mapfile -t COMPREPLY < <(compgen "${2:--f}" -- "$begin")
 }
 
+# Files that begin as $1 does, for an option that wants a comma doubled
+_virt_lock_disks() {
+    local quote begin i
+    _virt_lock_begin "$1"
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "${begin//,,/,}")
+    for i in "${!COMPREPLY[@]}"; do
+        [[ ${COMPREPLY[i]} == *,* ]] || continue
+        if [ -d "${COMPREPLY[i]}" ]; then # by that name readline knows it not
+            COMPREPLY[i]+=/
+            compopt -o nospace 2>/dev/null
+        fi
+        COMPREPLY[i]=${COMPREPLY[i]//,/,,}
+    done
+}
+
 # Completes $3, what stands after option $2 of program $1; 1 where the option
-# takes nothing.
+# takes nothing, or may go without and another option follows.
 _virt_lock_value() {
     local option value
+    [[ $3 != -* ]] || return 1
     while IFS='=' read -r option value; do
         [ "$option" = "$2" ] || continue
         case $value in
         '') return 1 ;;
         DIR*) _virt_lock_files "$3" -d ;;
+        PATH'[,'*) _virt_lock_disks "$3" ;;
         *PATH* | FILE*) _virt_lock_files "$3" ;;
         esac
         return 0
@@ -91,17 +139,23 @@ _virt_lock_value() {
 # Fills in the caller's words (those before the current one that are neither
 # options nor values of some) and run_dir (--run-dir, if it is given).
 _virt_lock_words() {
-    local i word takes
+    local i word value takes plain
     takes=$'\n'$(_virt_lock_options "$1" | sed -n 's/=.*//p')$'\n'
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         if [[ $word != -* ]]; then
             words+=("$word")
-        elif [[ $takes == *$'\n'$word$'\n'* ]]; then
+            continue
+        fi
+        value=${word#*=} word=${word%%=*}
+        [[ $takes == *$'\n'$word$'\n'* ]] || continue
+        if [[ ${COMP_WORDS[i]} != *=* ]]; then
             ((++i))
             [ "${COMP_WORDS[i]}" != = ] || ((++i))
-            [ "$word" != --run-dir ] || run_dir=(--run-dir "${COMP_WORDS[i]}")
+            value=${COMP_WORDS[i]}
         fi
+        _virt_lock_plain "$value"
+        [ "$word" != --run-dir ] || run_dir=(--run-dir "$plain")
     done
 }
 
@@ -158,10 +212,12 @@ _virt_lock_command() {
 }
 
 _virt_lock() {
-    local program=$1 current=$2 previous=$3
+    local program=$1 current=$2 previous=$3 whole=${COMP_WORDS[COMP_CWORD]}
     COMPREPLY=()
+    # bash takes an opening quote away
+    [[ $whole != [\"\']"$current"* ]] || current=${whole:0:1}$current
     # readline makes three words of --disk=PATH
-    if [ "${COMP_WORDS[COMP_CWORD]}" = = ]; then
+    if [ "$whole" = = ]; then
         current='' previous=${COMP_WORDS[COMP_CWORD - 1]}
     elif [ "$previous" = = ]; then
         previous=${COMP_WORDS[COMP_CWORD - 2]}

@@ -42,7 +42,7 @@ completes_to() {
     while read -r command; do
         completed "$LOCKCTL" "$command" --
     done <commands | sort -u >offered
-    "$LOCKCTL" --help | grep -oE '^ +(-h, )?--[a-z-]+' | grep -oE -- '--.*' |
+    "$LOCKCTL" --help | grep -oE '^ +(-., )?--[a-z-]+' | grep -oE -- '--.*' |
         sort -u >options
     diff options offered
 }
@@ -91,6 +91,66 @@ completes_to() {
     done
 }
 
+# typed LINE: what bash, on a terminal, makes of LINE and TAB: the words of the
+# command go to words, one a line
+typed() {
+    rm -f keys words
+    mkfifo keys
+    : >bash.out
+    spawn bash "$PTYRUN" keys env INPUTRC=/dev/null HISTFILE= PS1='ready> ' \
+        HOME="$T" PATH="${LOCKCTL%/*}:$PATH" bash --norc --noprofile -i
+    wait_until grep -q 'ready> $' bash.out
+    # ^A goes to the line's begin; the command becomes words
+    printf 'source %q\nset +H\n%s\t\001printf "%%s\\n" >new \nmv new words\n' \
+        "$COMPLETIONS" "$1" >keys
+    wait_until test -e words
+    printf 'exit\n' >keys
+    ended "$PID"
+}
+
+@test "bash completes what is quoted, on a terminal" {
+    name="two words\$x"
+    fake vm --name "$name" --uuid "$U" --
+    for line in 'status two' 'status "two' "status 'two" 'status two\ w' \
+        'status "two w' "--run-dir '$T/run' status \"two"; do
+        typed "virt-lockctl $line"
+        same "name from '$line'" "$name" "$(tail -n 1 words)"
+    done
+    mkdir files
+    make_disk 'files/disk a,b'
+    for line in '--disk "files/di' '--disk files/di' "--disk='files/di" \
+        '--disk=files/disk\ a,,' '--disk "~/files/di'; do
+        typed "virt-lockctl release $line"
+        matches "path from '$line'" 'files/disk a,,b$' "$(tail -n 1 words)"
+    done
+    typed 'virt-lockctl holder "files/di'
+    same "path" "files/disk a,b" "$(tail -n 1 words)"
+}
+
+@test "--run-dir is understood in every form" {
+    unset VIRT_LOCK_RUN_DIR
+    export HOME=$T
+    mkdir 'the run'
+    fake web1 --uuid "$U" --run-dir "$T/the run" --
+    # shellcheck disable=SC2088 # a ~ that the completion expands
+    for dir in "'$T/the run'" "\"$T/the run\"" "$T/the\\ run" '~/the\ run' \
+        "~/'the run'"; do
+        completes_to web1 --run-dir "$dir" status w
+        completes_to web1 --run-dir = "$dir" status w
+        completes_to web1 "--run-dir=$dir" status w
+    done
+    completes_to '' --run-dir '"~/the run"' status w
+    completes_to '' "--run-dir=\$(touch $T/owned)" status w
+    completes_to '' "--run-dir=~\$(touch $T/owned)" status w
+    refute test -e owned
+}
+
+@test "after an option that may go without a value options are completed" {
+    same "--name" --name "$(completed "$SUPERVISOR" --wait --nam)"
+    same "-A" --name "$(completed "$SUPERVISOR" -A --nam)"
+    completed "$SUPERVISOR" -- | grep -x -- --disks-from-command
+}
+
 @test "what cannot be asked completes to nothing, soon and in silence" {
     fake web1 --uuid "$U" --
     fake web2 --uuid "$(uuid 2)" --
@@ -111,16 +171,20 @@ completes_to() {
     completes_to "disk a" holder 'disk\ '
     completes_to "disk a" holder '"disk '
     completes_to $'disk a\ndisk,b' holder dis
-    completes_to $'disk a\ndisk,b' release web1 --disk dis
-    completes_to $'disk a\ndisk,b' release web1 --disk = dis
-    completes_to $'dir\ndisk a\ndisk,b' release web1 --disk =
+    mkdir 'dir,s'
+    completes_to $'disk a\ndisk,,b' release web1 --disk dis
+    completes_to $'disk a\ndisk,,b' release web1 --disk = dis
+    completes_to $'dir\ndir,,s/\ndisk a\ndisk,,b' release web1 --disk =
+    completes_to 'disk,,b' release web1 --disk disk,
+    completes_to 'disk,,b' release web1 --disk disk,,
+    rmdir 'dir,s'
     completes_to dir --run-dir di
     completes_to dir holder x --lockspace di
     completes_to "" --timeout d
 }
 
 @test "virt-lock-supervisor's options are completed, and its command" {
-    "$SUPERVISOR" --help | grep -oE '^ +(-h, )?--[a-z-]+' |
+    "$SUPERVISOR" --help | grep -oE '^ +(-., )?--[a-z-]+' |
         grep -oE -- '--.*' | sort >options
     [ "$(wc -l <options)" -gt 10 ]
     same "options" "$(<options)" "$(completed "$SUPERVISOR" --)"
@@ -133,7 +197,7 @@ completes_to() {
 
 @test "virt-lock-disks' options are completed" {
     disks=$BUILD/virt-lock-disks
-    "$disks" --help | grep -oE '^ +(-h, )?--[a-z-]+' | grep -oE -- '--.*' |
+    "$disks" --help | grep -oE '^ +(-., )?--[a-z-]+' | grep -oE -- '--.*' |
         sort >options
     [ "$(wc -l <options)" -gt 1 ]
     same "options" "$(<options)" "$(completed "$disks" --)"
