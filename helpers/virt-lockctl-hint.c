@@ -18,8 +18,8 @@ typedef struct {
     const char *command;
     int code;
     const char *part; /* of the sentence; NULL: any */
-    const char *hint; /* %V: the VM, %P: the path, quoted
-                       * for a shell, %T: --timeout */
+    const char *hint; /* %V: the VM, %P: the path, %D: as --disk takes it;
+                       * quoted for a shell. %T: --timeout */
 } Hint;
 
 static const Hint hints[] = {
@@ -45,12 +45,12 @@ static const Hint hints[] = {
     {"revoke", QMP_ERROR_BAD_ARGUMENT, "no such lease",
      "; 'virt-lockctl leases %V' lists those it has"},
     {"release", QMP_ERROR_WRONG_STATE, "still open by",
-     "; unplug it first ('virt-lockctl release %V --disk %P --force' frees it "
+     "; unplug it first ('virt-lockctl release %V --disk %D --force' frees it "
      "all the same, which can destroy it)"},
     {"release", QMP_ERROR_WRONG_STATE, "use force",
-     ": 'virt-lockctl release %V --disk %P --force'"},
+     ": 'virt-lockctl release %V --disk %D --force'"},
     {"release", QMP_ERROR_WRONG_STATE, "is being released",
-     ": 'virt-lockctl release %V --disk %P --force'"},
+     ": 'virt-lockctl release %V --disk %D --force'"},
     {ANY_COMMAND, QMP_ERROR_WRONG_STATE, NULL,
      "; 'virt-lockctl status %V' tells more"},
     {"release", QMP_ERROR_TIMEOUT, "still held",
@@ -71,28 +71,52 @@ static gboolean fits(const Hint *hint, const char *command, const GError *error)
            (!hint->part || strstr(error->message, hint->part));
 }
 
+/* What stands for @letter, as it is typed; NULL for nothing. */
+static char *word_for(char letter, const Request *request)
+{
+    g_autoptr(GString) path =
+        g_string_new(request->disk ? request->disk->path : NULL);
+
+    switch (letter) {
+    case 'V':
+        return request->target ? shell_word(request->target) : NULL;
+    case 'D':
+        g_string_replace(path, ",", ",,", 0);
+        return shell_word(path->str);
+    case 'P':
+        return shell_word(path->str);
+    case 'T':
+        return g_strdup_printf("%g s", request->call_ms / 1000.0);
+    default:
+        return NULL;
+    }
+}
+
+/* A VM that would be taken for an option goes behind "--", at the end. */
 static void append(GString *sentence, const char *hint, const Request *request)
 {
-    for (const char *p = hint; *p; p++) {
-        const char *word = NULL;
-        g_autofree char *quoted = NULL;
+    gboolean last = request->target && *request->target == '-';
+    gboolean pending = FALSE;
 
-        if (p[0] == '%' && p[1] == 'T') {
-            g_string_append_printf(sentence, "%g s", request->call_ms / 1000.0);
+    for (const char *p = hint; *p; p++) {
+        g_autofree char *word = *p == '%' ? word_for(p[1], request) : NULL;
+
+        if (word && p[1] == 'V' && last) {
+            pending = TRUE;
+            p += p[2] == ' ' ? 2 : 1;
+        } else if (word) {
+            g_string_append(sentence, word);
             p++;
-            continue;
-        }
-        if (p[0] == '%' && p[1] == 'V')
-            word = request->target;
-        if (p[0] == '%' && p[1] == 'P')
-            word = request->disk ? request->disk->path : NULL;
-        if (!word) {
+        } else {
+            if (pending && *p == '\'') {
+                word = word_for('V', request);
+                g_string_append_printf(
+                    sentence, "%s-- %s",
+                    g_str_has_suffix(sentence->str, " ") ? "" : " ", word);
+                pending = FALSE;
+            }
             g_string_append_c(sentence, *p);
-            continue;
         }
-        quoted = shell_word(word);
-        g_string_append(sentence, quoted);
-        p++;
     }
 }
 

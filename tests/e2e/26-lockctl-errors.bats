@@ -232,6 +232,40 @@ Permission denied; run it as root" "holder"
 can destroy it)" release web1 --disk a
 }
 
+# hinted: what the last error has told to type, typed
+hinted() {
+    local command
+    command=$(sed -n "s/.*'virt-lockctl \(.*\)' frees it.*/\1/p;
+        s/.*'virt-lockctl \(.*\)' lists.*/\1/p;
+        s/.*'virt-lockctl \(.*\)' tells who.*/\1/p" run.err)
+    [ "$command" ] || fail "no hint in '$stderr'" || return 1
+    eval "lockctl $command"
+}
+
+@test "what is told to type works: commas, names like options" {
+    make_disk 'a,b' 'c,d'
+    start_supervisor -vm --uuid "$U" --disk 'a,,b' -- \
+        bash -c 'exec 5<>a,b; exec sleep 1000'
+    is_open() { readlink "/proc/$CHILD/fd/5" >open; }
+    wait_until is_open
+    sentence 1 "cannot find disk '$T/c,d': the VM has no such lease; \
+'virt-lockctl leases -- -vm' lists those it has" \
+        revoke --disk 'c,,d' -- -vm
+    hinted
+    same "exit status ($stderr)" 0 "$status"
+    sentence 1 "cannot release '$T/a,b': still open by ...; unplug it first \
+('virt-lockctl release --disk $T/a,,b --force -- -vm' frees it all the same, \
+which can destroy it)" release --disk a,,b -- -vm
+    hinted
+    same "exit status ($stderr)" 0 "$status"
+    "$LOCKCTL" acquire --disk a,,b -- -vm
+    fake web1 --uuid "$(uuid 2)" --
+    sentence 123 "cannot acquire '$T/a,b': held by '-vm' ...; 'virt-lockctl \
+holder $T/a,b' tells who has it" acquire web1 --disk a,,b
+    hinted
+    same "exit status ($stderr)" 0 "$status"
+}
+
 @test "what a VM's state does not allow" {
     make_disk a
     take a
