@@ -60,12 +60,19 @@ static char *describe(const char *event, const json_t *data)
     return printable(raw ? raw : "");
 }
 
-static void print_event(const Member *member, json_t *event, gboolean json)
+typedef struct {
+    const Request *request;
+    GError *unwritten; /* or NULL */
+} Listener;
+
+static void print_event(const Member *member, json_t *event, Listener *to)
 {
     json_t *timestamp = json_object_get(event, "timestamp");
     json_t *seconds = json_object_get(timestamp, "seconds");
 
-    if (json) {
+    if (to->unwritten)
+        return;
+    if (to->request->json) {
         json_object_set_new(event, "vm",
                             json_pack("{s:s, s:s}", "name", member->name,
                                       "uuid", member->uuid));
@@ -77,47 +84,50 @@ static void print_event(const Member *member, json_t *event, gboolean json)
 
         printf("%s %s %s %s\n", time, member->name, name, what);
     }
-    fflush(stdout);
+    flush_answer(&to->unwritten);
 }
 
 /* What happened to our connection, as if it were an event. */
 static void print_own(const Member *member, const char *name, json_t *data,
-                      gboolean json)
+                      Listener *to)
 {
     g_autoptr(json_t) event = qmp_event(name, data);
 
-    print_event(member, event, json);
+    print_event(member, event, to);
 }
 
 static void on_news(const Member *member, MemberNews news, json_t *event,
                     gpointer data)
 {
-    const Request *request = data;
+    Listener *to = data;
 
     if (news == MEMBER_EVENT)
-        print_event(member, event, request->json);
-    else if (request->follow && news == MEMBER_CAME)
+        print_event(member, event, to);
+    else if (to->request->follow && news == MEMBER_CAME)
         print_own(member, "FOLLOWED",
                   json_pack("{s:O, s:O}", "state",
                             json_object_get(member->status, "state"), "reason",
                             json_object_get(member->status, "reason")),
-                  request->json);
-    else if (request->follow)
-        print_own(member, "ENDED", json_object(), request->json);
+                  to);
+    else if (to->request->follow)
+        print_own(member, "ENDED", json_object(), to);
 }
 
 /* FALSE where some could not be asked, which is said by then. */
 static gboolean listen(Herd *herd, const Request *request, GError **error)
 {
     g_autofree char *told = NULL;
+    Listener to = {.request = request};
     gboolean silent = FALSE;
 
     do {
-        herd_update(herd, on_news, (gpointer)request);
+        herd_update(herd, on_news, &to);
         if (herd_is_settled(herd))
             silent = herd_tell_silence(herd, request, &told);
-    } while ((herd_is_alive(herd) || request->follow) && !ferror(stdout) &&
+    } while (!to.unwritten && (herd_is_alive(herd) || request->follow) &&
              herd_wait(herd, NULL, 0, -1, error));
+    if (to.unwritten)
+        g_propagate_error(error, to.unwritten);
     return request->follow || !silent;
 }
 

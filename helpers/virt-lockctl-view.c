@@ -80,15 +80,17 @@ static void add_silent(View *view, const Herd *herd, FILE *out)
         fprintf(out, "\n%s\n", sentence);
 }
 
-static void show(View *view, const Herd *herd, gboolean again)
+static gboolean show(View *view, const Herd *herd, gboolean again,
+                     GError **error)
 {
     g_autoptr(GPtrArray) statuses = statuses_of(herd);
     char *text = NULL;
     size_t len;
+    gboolean written;
     FILE *out = open_memstream(&text, &len);
 
     if (!out)
-        return;
+        return set_errno(error, "cannot draw");
     view->print(out, statuses, view->request, view->data);
     add_silent(view, herd, out);
     fclose(out);
@@ -96,11 +98,12 @@ static void show(View *view, const Herd *herd, gboolean again)
         screen_draw(view->screen, text);
     } else if (!view->screen && g_strcmp0(text, view->shown) != 0) {
         printf("%s%s", view->shown && !view->request->json ? "\n" : "", text);
-        fflush(stdout);
     }
+    written = flush_answer(error);
     g_free(view->shown);
     view->shown = g_strdup(text);
     free(text);
+    return written;
 }
 
 static void ignore(const Member *member, MemberNews news, json_t *event,
@@ -114,12 +117,13 @@ static gboolean go_on(View *view, Herd *herd, int interval_ms, GError **error)
     ScreenInput input = SCREEN_NOTHING;
     gboolean again = FALSE;
 
-    while (input != SCREEN_QUIT && !ferror(stdout)) {
+    while (input != SCREEN_QUIT) {
         herd_update(herd, ignore, NULL);
         herd_ask(herd);
         again = again || input == SCREEN_REDRAW;
         if (herd_is_settled(herd)) {
-            show(view, herd, again);
+            if (!show(view, herd, again, error))
+                return FALSE;
             again = FALSE;
         }
         if (view->screen)

@@ -8,12 +8,15 @@
  */
 #include "virt-lockctl.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "places.h"
 #include "qmp.h"
+#include "virt-lockctl-arguments.h"
 
 #define EXIT_ERROR 1
 #define EXIT_USAGE 2
@@ -77,27 +80,6 @@ static const Command commands[] = {
      "holder PATH [--lockspace DIR]", "who holds a disk"},
 };
 
-/* What the command line says, before anything is checked. */
-typedef struct {
-    char *run_dir, *state_dir, *lockspace, *timeout, *reason, *interval;
-    char **disks;
-    char **words; /* command and target */
-    gboolean json, force, watch, follow, version;
-} Arguments;
-
-static void arguments_clear(Arguments *arguments)
-{
-    g_free(arguments->run_dir);
-    g_free(arguments->state_dir);
-    g_free(arguments->lockspace);
-    g_free(arguments->timeout);
-    g_free(arguments->reason);
-    g_free(arguments->interval);
-    g_strfreev(arguments->disks);
-    g_strfreev(arguments->words);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Arguments, arguments_clear)
-
 static void request_clear(Request *request)
 {
     g_free(request->run_dir);
@@ -126,47 +108,6 @@ static char *summary(void)
                     "\nExit status: 0 done, 1 error or not held, 2 usage, "
                     "123 the disk is held by someone else.");
     return g_string_free(text, FALSE);
-}
-
-static gboolean parse(Arguments *a, int *argc, char ***argv, GError **error)
-{
-    const GOptionEntry entries[] = {
-        {"disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &a->disks,
-         "The disk; MODE is readonly or shared, a comma in PATH is doubled",
-         "PATH[,MODE]"},
-        {"force", 0, 0, G_OPTION_ARG_NONE, &a->force,
-         "Release a disk even if the child seems to use it", NULL},
-        {"reason", 0, 0, G_OPTION_ARG_FILENAME, &a->reason,
-         "Why leases are revoked; for logs and events", "TEXT"},
-        {"timeout", 0, 0, G_OPTION_ARG_FILENAME, &a->timeout,
-         "How long to wait; for shutdown, how long the child may take",
-         "SECONDS"},
-        {"watch", 0, 0, G_OPTION_ARG_NONE, &a->watch,
-         "List again whenever something has changed", NULL},
-        {"follow", 0, 0, G_OPTION_ARG_NONE, &a->follow,
-         "Events of VMs that start later, too; without end", NULL},
-        {"interval", 0, 0, G_OPTION_ARG_FILENAME, &a->interval,
-         "How often top looks (2)", "SECONDS"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &a->json, "Print JSON", NULL},
-        {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &a->run_dir,
-         "Where the control sockets are", "DIR"},
-        {"state-dir", 0, 0, G_OPTION_ARG_FILENAME, &a->state_dir,
-         "Where locks and the records of holders are", "DIR"},
-        {"lockspace", 0, 0, G_OPTION_ARG_FILENAME, &a->lockspace,
-         "The supervisors' --param lockspace=DIR, for holder", "DIR"},
-        {"version", 0, 0, G_OPTION_ARG_NONE, &a->version, "Print the version",
-         NULL},
-        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &a->words, NULL,
-         NULL},
-        {0},
-    };
-    g_autoptr(GOptionContext) context =
-        g_option_context_new("COMMAND - ask and tell virt-lock-supervisor");
-    g_autofree char *text = summary();
-
-    g_option_context_set_summary(context, text);
-    g_option_context_add_main_entries(context, entries, NULL);
-    return g_option_context_parse(context, argc, argv, error);
 }
 
 static gboolean usage_error(GError **error, const char *format, ...)
@@ -323,6 +264,7 @@ static gboolean fill(Request *request, const Command *command,
         request->disk = resource_parse_disk(a->disks[0], error);
     if ((a->disks || command->target == PATH_TARGET) && !request->disk)
         return FALSE;
+    request->run_dir_given = a->run_dir != NULL;
     request->run_dir = places_run_dir(a->run_dir, error);
     return request->run_dir != NULL;
 }
@@ -343,16 +285,42 @@ static int complain_of_usage(const GError *error)
     return complain(sentence, EXIT_USAGE);
 }
 
+gboolean flush_answer(GError **error)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return TRUE;
+    return set_errno(error, "cannot write the answer");
+}
+
+/* What is no answer to a command. */
+static int say(const char *text)
+{
+    g_autoptr(GError) error = NULL;
+
+    errno = 0;
+    fputs(text, stdout);
+    return flush_answer(&error) ? EXIT_SUCCESS
+                                : complain(error->message, EXIT_ERROR);
+}
+
+/* The default one is made by the first supervisor; but one that is named and is
+ * not there is a slip. */
+static gboolean check_run_dir(const Request *request, GError **error)
+{
+    if (!request->run_dir_given || access(request->run_dir, F_OK) == 0)
+        return TRUE;
+    return set_errno(error, "cannot open '%s'", request->run_dir);
+}
+
 static int run(const Command *command, const Request *request)
 {
     g_autoptr(GError) error = NULL;
-    gboolean done = command->run(request, &error);
+    gboolean done =
+        check_run_dir(request, &error) && command->run(request, &error);
     g_autofree char *sentence = NULL;
 
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        g_clear_error(&error);
-        set_errno(&error, "cannot write the answer");
-    }
+    if (!error)
+        done = flush_answer(&error) && done;
     if (!error)
         return done ? EXIT_SUCCESS : EXIT_ERROR;
     sentence = with_hint(request, error);
@@ -367,16 +335,17 @@ int main(int argc, char **argv)
     g_auto(Arguments) arguments = {0};
     g_auto(Request) request = {0};
     g_autoptr(GError) error = NULL;
+    g_autofree char *text = summary();
     const Command *command;
 
-    if (!parse(&arguments, &argc, &argv, &error)) {
+    if (!arguments_parse(&arguments, text, &argc, &argv, &error)) {
         g_prefix_error(&error, "cannot understand the command line: ");
         return complain_of_usage(error);
     }
-    if (arguments.version) {
-        printf("virt-lockctl %s\n", VERSION);
-        return EXIT_SUCCESS;
-    }
+    if (arguments.help)
+        return say(arguments.help);
+    if (arguments.version)
+        return say("virt-lockctl " VERSION "\n");
     command = find_command(&arguments, &error);
     if (!command || !fill(&request, command, &arguments, &error))
         return complain_of_usage(error);

@@ -3,6 +3,7 @@
  * DOC: virt-lockctl's rooms
  *
  *   virt-lockctl.c         command line, table of commands, exit status
+ *   virt-lockctl-arguments.c  ... as it was typed
  *   virt-lockctl-query.c   status, child, leases
  *   virt-lockctl-list.c    list, once and --watch
  *   virt-lockctl-top.c     top
@@ -40,11 +41,12 @@
 typedef struct {
     const char *command; /* static */
     char *run_dir;
-    char *state_dir; /* as given; NULL for the default */
-    char *lockspace; /* absolute; or NULL */
-    char *target;    /* VM or PATH, or NULL */
-    int call_ms;     /* deadline for every answer, milliseconds */
-    int timeout_ms;  /* as given; -1 if it was not */
+    gboolean run_dir_given; /* it is not the default */
+    char *state_dir;        /* as given; NULL for the default */
+    char *lockspace;        /* absolute; or NULL */
+    char *target;           /* VM or PATH, or NULL */
+    int call_ms;            /* deadline for every answer, milliseconds */
+    int timeout_ms;         /* as given; -1 if it was not */
     gboolean json;
     gboolean force;
     gboolean watch;
@@ -97,6 +99,9 @@ gboolean find_unleased(Client *client, const json_t *leases, json_t *found,
 /* One of them for people, newly allocated. */
 char *unleased_sentence(const json_t *item);
 
+/* Writes what has been printed; FALSE and @error where it could not be. To be
+ * called before anything else can have changed errno. */
+gboolean flush_answer(GError **error);
 /* @value as JSON on stdout: indented, or in one line. */
 void print_json(const json_t *value, gboolean one_line);
 /* @objects (of json_t) as an array. */

@@ -74,6 +74,7 @@ END
 |cannot run: no command is given
 frobnicate|cannot run 'frobnicate': there is no such command
 list --frobnicate|cannot understand the command line: Unknown option --frobnicate
+list --json=false|cannot understand the command line: --json takes no value
 list --timeout|cannot understand the command line: Missing argument for --timeout
 status|cannot run 'status': it needs a VM
 holder|cannot run 'holder': it needs a PATH
@@ -98,8 +99,21 @@ list --run-dir=|cannot find the run directory: the name is empty
 END
     sentence 2 "cannot run 'revoke': --reason is not UTF-8$see" \
         revoke web1 --reason $'\xff'
+    sentence 2 "cannot run 'status': it needs a VM$see" \
+        status --reason --json=x
     sentence 2 "cannot use disk '...': the path is not UTF-8$see" \
         holder $'\xff'
+}
+
+@test "a run directory that is named must be there, the default need not" {
+    for command in list "list --watch" events "events --follow" top \
+        "status web1" "holder x"; do
+        # shellcheck disable=SC2086  # words
+        sentence 1 "cannot open '$T/typo': No such file or directory" \
+            --run-dir typo $command
+    done
+    lockctl list
+    same "exit status" 0 "$status"
 }
 
 @test "VMs that are not there, or there twice" {
@@ -321,12 +335,24 @@ directory" holder a --lockspace nowhere
 device" holder "$T"
 }
 
+# full [ARG...]: what cannot be written to a full device is said, at once
+full() {
+    status=0
+    timeout --foreground 20 "$LOCKCTL" "$@" >/dev/full 2>err 3>&- || status=$?
+    same "exit status of $*" 1 "$status"
+    same "stderr of $*" "virt-lockctl: cannot write the answer: No space left \
+on device" "$(<err)"
+}
+
 @test "what cannot be written" {
     fake web1 --uuid "$U" --
     [ -w /dev/full ] || cannot_run "no /dev/full"
-    status=0
-    "$LOCKCTL" list >/dev/full 2>err 3>&- || status=$?
-    same "exit status" 1 "$status"
-    same "stderr" "virt-lockctl: cannot write the answer: No space left on \
-device" "$(<err)"
+    full list
+    full list --watch
+    full list --watch --json
+    full events --follow
+    full status web1
+    full top
+    full --help
+    full --version
 }
