@@ -3,7 +3,7 @@
 #include "virt-lockctl-view.h"
 
 static void print_list(FILE *out, GPtrArray *statuses, const Request *request,
-                       gpointer data)
+                       gpointer data, guint room)
 {
     static const char *const header[] = {"NAME",   "UUID",  "STATE", "CHILD",
                                          "LEASES", "SINCE", NULL};
@@ -14,7 +14,7 @@ static void print_list(FILE *out, GPtrArray *statuses, const Request *request,
     if (request->json)
         dump_objects(out, statuses, request->watch);
     else
-        print_objects(out, statuses, header, fields, notes);
+        print_objects(out, statuses, header, fields, notes, room);
 }
 
 gboolean command_list(const Request *request, GError **error)

@@ -29,15 +29,33 @@ void dump_objects(FILE *out, const GPtrArray *objects, gboolean one_line)
     fputc('\n', out);
 }
 
+/* Controls, and what turns the direction of a line or cannot be seen. Joiners
+ * are part of words in some scripts. */
+static gboolean is_harmless(gunichar c)
+{
+    switch (g_unichar_type(c)) {
+    case G_UNICODE_CONTROL:
+    case G_UNICODE_LINE_SEPARATOR:
+    case G_UNICODE_PARAGRAPH_SEPARATOR:
+        return FALSE;
+    case G_UNICODE_FORMAT:
+        return c == 0x200c || c == 0x200d;
+    default:
+        return TRUE;
+    }
+}
+
 char *printable(const char *text)
 {
-    char *valid = g_utf8_make_valid(text, -1);
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    GString *shown = g_string_new(NULL);
 
-    for (char *c = valid; *c; c++) {
-        if (g_ascii_iscntrl(*c))
-            *c = '?';
+    for (const char *c = valid; *c; c = g_utf8_next_char(c)) {
+        gunichar u = g_utf8_get_char(c);
+
+        g_string_append_unichar(shown, is_harmless(u) ? u : '?');
     }
-    return valid;
+    return g_string_free(shown, FALSE);
 }
 
 char *local_time(gint64 seconds)
@@ -77,163 +95,6 @@ char *joined(const json_t *array, const char *separator)
                                text ? text : "?");
     }
     return all->len ? printable(all->str) : g_strdup("-");
-}
-
-static gboolean is_note(char **row)
-{
-    return !row[1];
-}
-
-/* --- colours -------------------------------------------------------------- */
-
-#define RED    "\033[31m"
-#define GREEN  "\033[32m"
-#define YELLOW "\033[33m"
-#define BOLD   "\033[1m"
-#define PLAIN  "\033[0m"
-
-gboolean wants_colours(void)
-{
-    const char *none = g_getenv("NO_COLOR"), *term = g_getenv("TERM");
-
-    return isatty(STDOUT_FILENO) && !(none && *none) && term && *term &&
-           !g_str_equal(term, "dumb");
-}
-
-/* Of a state or a status; NULL for none. */
-static const char *colour_of(const char *word)
-{
-    static const struct {
-        const char *word, *colour;
-    } colours[] = {
-        {"RUNNING", GREEN},    {"HELD", GREEN},      {"STARTING", YELLOW},
-        {"OUTGOING", YELLOW},  {"INCOMING", YELLOW}, {"RECLAIMING", YELLOW},
-        {"CLAIMING", YELLOW},  {"STOPPING", YELLOW}, {"PENDING", YELLOW},
-        {"WANTED", YELLOW},    {"OFFERED", YELLOW},  {"CLAIMED", YELLOW},
-        {"RELEASING", YELLOW}, {"KILLING", RED},     {"GONE", RED},
-        {"LOST", RED},
-    };
-
-    for (gsize i = 0; i < G_N_ELEMENTS(colours); i++) {
-        if (g_str_equal(word, colours[i].word))
-            return colours[i].colour;
-    }
-    return NULL;
-}
-
-void print_state(FILE *out, const char *word, gboolean colours)
-{
-    const char *colour = colours ? colour_of(word) : NULL;
-
-    fprintf(out, "%s%s%s", colour ? colour : "", word, colour ? PLAIN : "");
-}
-
-/* --- tables --------------------------------------------------------------- */
-
-static gboolean is_state_column(const char *header)
-{
-    return g_str_equal(header, "STATE") || g_str_equal(header, "STATUS");
-}
-
-static void print_row(FILE *out, char **header, char **row, guint columns,
-                      const glong *width, gboolean colours)
-{
-    for (guint c = 0; c < columns; c++) {
-        if (colours && row == header)
-            fprintf(out, BOLD "%s" PLAIN, row[c]);
-        else
-            print_state(out, row[c], colours && is_state_column(header[c]));
-        if (c + 1 < columns)
-            fprintf(out, "%*s", (int)(width[c] - g_utf8_strlen(row[c], -1)) + 2,
-                    "");
-    }
-    fputc('\n', out);
-}
-
-void print_table(FILE *out, const GPtrArray *rows, guint columns)
-{
-    g_autofree glong *width = g_new0(glong, columns);
-    gboolean colours = wants_colours();
-
-    for (guint r = 0; r < rows->len; r++) {
-        char **row = rows->pdata[r];
-
-        for (guint c = 0; c + 1 < columns && !is_note(row); c++)
-            width[c] = MAX(width[c], g_utf8_strlen(row[c], -1));
-    }
-    for (guint r = 0; r < rows->len; r++) {
-        char **row = rows->pdata[r];
-
-        if (is_note(row))
-            fprintf(out, "    %s\n", row[0]);
-        else
-            print_row(out, rows->pdata[0], row, columns, width, colours);
-    }
-}
-
-static void free_row(gpointer row)
-{
-    g_strfreev(row);
-}
-
-static GPtrArray *table_new(const char *const *header)
-{
-    GPtrArray *rows = g_ptr_array_new_with_free_func(free_row);
-
-    g_ptr_array_add(rows, g_strdupv((char **)header));
-    return rows;
-}
-
-/* "since" is a time, and an array is words. */
-static char *cell(const json_t *object, const char *field)
-{
-    const json_t *value = json_object_get(object, field);
-
-    if (g_str_equal(field, "since"))
-        return local_time(json_integer_value(value));
-    return json_is_array(value) ? joined(value, ",")
-                                : field_text(object, field);
-}
-
-/* Adds a row with the text of @fields of @object. */
-static void table_add(GPtrArray *rows, const json_t *object,
-                      const char *const *fields)
-{
-    guint columns = g_strv_length((char **)fields);
-    char **row = g_new0(char *, columns + 1);
-
-    for (guint c = 0; c < columns; c++)
-        row[c] = cell(object, fields[c]);
-    g_ptr_array_add(rows, row);
-}
-
-/* Adds a note for each of @fields that @object has. */
-static void table_note(GPtrArray *rows, const json_t *object,
-                       const char *const *fields)
-{
-    for (; *fields; fields++) {
-        g_autofree char *text = field_text(object, *fields);
-        char **row;
-
-        if (!json_object_get(object, *fields))
-            continue;
-        row = g_new0(char *, 2);
-        row[0] = g_strdup_printf("%s: %s", *fields, text);
-        g_ptr_array_add(rows, row);
-    }
-}
-
-void print_objects(FILE *out, const GPtrArray *objects,
-                   const char *const *header, const char *const *fields,
-                   const char *const *notes)
-{
-    g_autoptr(GPtrArray) rows = table_new(header);
-
-    for (guint i = 0; i < objects->len; i++) {
-        table_add(rows, objects->pdata[i], fields);
-        table_note(rows, objects->pdata[i], notes);
-    }
-    print_table(out, rows, g_strv_length((char **)header));
 }
 
 char *short_age(gint64 seconds)

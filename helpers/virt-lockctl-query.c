@@ -119,7 +119,7 @@ gboolean command_leases(const Request *request, GError **error)
     }
     json_array_foreach (leases, i, lease)
         g_ptr_array_add(all, lease);
-    print_objects(stdout, all, header, fields, notes);
+    print_objects(stdout, all, header, fields, notes, 0);
     print_unleased(client, leases);
     return TRUE;
 }

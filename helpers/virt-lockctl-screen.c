@@ -14,7 +14,7 @@
 
 #define ENTER "\033[?1049h\033[?25l\033[?7l"
 #define LEAVE "\033[?7h\033[?25h\033[?1049l"
-/* A line is cleared to its end, the screen below the last one. */
+/* A line is cleared, and the screen below the last one. */
 #define HOME       "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_REST "\033[J"
@@ -95,22 +95,76 @@ void screen_free(Screen *screen)
     g_free(screen);
 }
 
-void screen_draw(Screen *screen, const char *text)
+static struct winsize size_of_terminal(void)
 {
     struct winsize size = {0};
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    guint rows;
 
     ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-    rows = size.ws_row ? size.ws_row : G_MAXUINT;
-    fputs(HOME, stdout);
-    for (guint i = 0; i < rows && lines[i]; i++) {
-        /* a newline in the last row would scroll */
-        if (lines[i + 1] || *lines[i])
-            fprintf(stdout, "%s" CLEAR_LINE "%s", lines[i],
-                    lines[i + 1] && i + 1 < rows ? "\n" : "");
+    return size;
+}
+
+guint screen_columns(void)
+{
+    return size_of_terminal().ws_col;
+}
+
+static void free_line(gpointer line)
+{
+    g_free(line);
+}
+
+/* Appends @foot in lines of @columns, and an empty one above. */
+static void fold(GPtrArray *lines, const char *foot, guint columns)
+{
+    glong left = g_utf8_strlen(foot, -1), most = columns ? columns : G_MAXINT;
+
+    g_ptr_array_add(lines, g_strdup(""));
+    for (; left > 0; left -= most) {
+        const char *end = g_utf8_offset_to_pointer(foot, MIN(left, most));
+
+        g_ptr_array_add(lines, g_strndup(foot, (gsize)(end - foot)));
+        foot = end;
     }
-    fputs(CLEAR_REST, stdout);
+}
+
+/* What is to be drawn, line by line, in @rows of them. */
+static GPtrArray *compose(const char *text, const char *foot,
+                          struct winsize size)
+{
+    g_auto(GStrv) above = g_strsplit(text, "\n", -1);
+    GPtrArray *lines = g_ptr_array_new_with_free_func(free_line);
+    g_autoptr(GPtrArray) below = g_ptr_array_new_with_free_func(free_line);
+    guint all = g_strv_length(above),
+          rows = size.ws_row ? size.ws_row : G_MAXINT;
+    guint room;
+
+    if (all > 0 && !*above[all - 1])
+        all--; /* behind the last newline */
+    if (foot)
+        fold(below, foot, size.ws_col);
+    room = rows > below->len + 2 ? rows - below->len : MIN(rows, 2);
+    for (guint i = 0; i < (all > room ? room - 1 : all); i++)
+        g_ptr_array_add(lines, g_strdup(above[i]));
+    if (all > room)
+        g_ptr_array_add(lines, g_strdup_printf("%u more", all - (room - 1)));
+    for (guint i = 0; i < below->len && lines->len < rows; i++)
+        g_ptr_array_add(lines, g_strdup(below->pdata[i]));
+    return lines;
+}
+
+/* What is cleared is cleared first: in the last column the cursor stands on
+ * what was written. */
+void screen_draw(Screen *screen, const char *text, const char *foot)
+{
+    struct winsize size = size_of_terminal();
+    g_autoptr(GPtrArray) lines = compose(text, foot, size);
+
+    fputs(HOME, stdout);
+    for (guint i = 0; i < lines->len; i++)
+        fprintf(stdout, "%s" CLEAR_LINE "%s", i ? "\n" : "",
+                (char *)lines->pdata[i]);
+    if (lines->len < size.ws_row) /* a newline in the last one would scroll */
+        fputs("\n" CLEAR_REST, stdout);
     fflush(stdout);
 }
 

@@ -30,8 +30,12 @@ Screen *screen_new(GError **error);
 void screen_free(Screen *screen);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Screen, screen_free)
 
-/* Lines that the terminal has no room for are left out. */
-void screen_draw(Screen *screen, const char *text);
+/* How wide it is; 0 where it does not say. */
+guint screen_columns(void);
+
+/* @foot: what stands below, folded where it is too long; or NULL. Lines of
+ * @text that there is no room for are left out, and counted below. */
+void screen_draw(Screen *screen, const char *text, const char *foot);
 
 /* Fill in @fds, poll them, then ask what it was. */
 void screen_fds(const Screen *screen, struct pollfd *fds);

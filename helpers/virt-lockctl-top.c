@@ -132,7 +132,7 @@ static void free_json(gpointer value)
 }
 
 static void print_top(FILE *out, GPtrArray *statuses, const Request *request,
-                      gpointer data)
+                      gpointer data, guint room)
 {
     static const char *const header[] = {"NAME",    "STATE", "AGE",
                                          "LEASES",  "CHILD", "PSS",
@@ -151,7 +151,7 @@ static void print_top(FILE *out, GPtrArray *statuses, const Request *request,
         return;
     }
     g_ptr_array_foreach(rows, (GFunc)(void (*)(void))humanize, NULL);
-    print_objects(out, rows, header, fields, notes);
+    print_objects(out, rows, header, fields, notes, room);
 }
 
 gboolean command_top(const Request *request, GError **error)

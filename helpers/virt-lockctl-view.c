@@ -15,7 +15,7 @@ typedef struct {
     gpointer data;
     Screen *screen; /* NULL: not a terminal */
     char *shown;    /* the last picture */
-    char *silent;   /* who was, when it was told last */
+    char *silent;   /* who was; on a screen what stands there of them */
 } View;
 
 static int by_name_then_uuid(gconstpointer a, gconstpointer b)
@@ -50,7 +50,7 @@ gboolean view_once(const Request *request, ViewPrint *print, gpointer data,
                                        keep_status, all, error);
 
     g_ptr_array_sort(all, by_name_then_uuid);
-    print(stdout, all, request, data);
+    print(stdout, all, request, data, 0);
     return complete;
 }
 
@@ -66,20 +66,6 @@ static GPtrArray *statuses_of(const Herd *herd)
     return all;
 }
 
-/* Who does not answer is told once; on a terminal it stands below all. */
-static void add_silent(View *view, const Herd *herd, FILE *out)
-{
-    g_autofree char *sentence = NULL;
-
-    if (!view->screen) {
-        herd_tell_silence(herd, view->request, &view->silent);
-        return;
-    }
-    sentence = herd_silence(herd, view->request);
-    if (sentence)
-        fprintf(out, "\n%s\n", sentence);
-}
-
 static gboolean show(View *view, const Herd *herd, gboolean again,
                      GError **error)
 {
@@ -91,15 +77,23 @@ static gboolean show(View *view, const Herd *herd, gboolean again,
 
     if (!out)
         return set_errno(error, "cannot draw");
-    view->print(out, statuses, view->request, view->data);
-    add_silent(view, herd, out);
+    view->print(out, statuses, view->request, view->data,
+                view->screen ? screen_columns() : 0);
     fclose(out);
-    if (view->screen && (again || g_strcmp0(text, view->shown) != 0)) {
-        screen_draw(view->screen, text);
-    } else if (!view->screen && g_strcmp0(text, view->shown) != 0) {
+    if (view->screen) {
+        g_autofree char *foot = herd_silence(herd, view->request);
+
+        if (again || g_strcmp0(text, view->shown) != 0 ||
+            g_strcmp0(foot, view->silent) != 0)
+            screen_draw(view->screen, text, foot);
+        g_free(view->silent);
+        view->silent = g_steal_pointer(&foot);
+    } else if (g_strcmp0(text, view->shown) != 0) {
         printf("%s%s", view->shown && !view->request->json ? "\n" : "", text);
     }
     written = flush_answer(error);
+    if (!view->screen)
+        herd_tell_silence(herd, view->request, &view->silent);
     g_free(view->shown);
     view->shown = g_strdup(text);
     free(text);

@@ -11,9 +11,9 @@
 #include "virt-lockctl.h"
 
 /* Writes the picture to @out. @statuses: of all VMs, as query-status tells
- * them (json_t), sorted by name and uuid. */
+ * them (json_t), sorted by name and uuid. @room: cells to fit into, or 0. */
 typedef void ViewPrint(FILE *out, GPtrArray *statuses, const Request *request,
-                       gpointer data);
+                       gpointer data, guint room);
 
 /* Prints it once. FALSE and @error where not all could be asked. */
 gboolean view_once(const Request *request, ViewPrint *print, gpointer data,

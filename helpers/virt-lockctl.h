@@ -21,6 +21,7 @@
  *   virt-lockctl-holder.c  holder: whom it asks, and what it says
  *   virt-lockctl-holder-locks.c  ... what the locks say
  *   virt-lockctl-print.c   how things look
+ *   virt-lockctl-table.c   ... tables
  *   virt-lockctl-hint.c    what to type after an error
  *
  * A command prints its answer and returns TRUE, or sets an error that main()
@@ -108,13 +109,14 @@ void print_json(const json_t *value, gboolean one_line);
 void dump_objects(FILE *out, const GPtrArray *objects, gboolean one_line);
 /* Rows are arrays of @columns (two at least) strings, the first one is the
  * header; columns are aligned and the last one is not padded. A row of one
- * string is a note on the row above it. */
-void print_table(FILE *out, const GPtrArray *rows, guint columns);
+ * string is a note on the row above it. @room: cells of the terminal that it
+ * has to fit into, for which names and uuids are shortened; or 0. */
+void print_table(FILE *out, const GPtrArray *rows, guint columns, guint room);
 /* A table of @objects (of json_t): the text of @fields below @header, and a
  * note for each of @notes that there is; all three end with NULL. */
 void print_objects(FILE *out, const GPtrArray *objects,
                    const char *const *header, const char *const *fields,
-                   const char *const *notes);
+                   const char *const *notes, guint room);
 /* A state or status, in its colour or not. */
 void print_state(FILE *out, const char *word, gboolean colours);
 /* TRUE where stdout is a terminal that can show them, and its user has
@@ -122,7 +124,8 @@ void print_state(FILE *out, const char *word, gboolean colours);
 gboolean wants_colours(void);
 /* "3d4h", "4h12m", "12m", "45s"; newly allocated. */
 char *short_age(gint64 seconds);
-/* @text with what could steer a terminal replaced; newly allocated. */
+/* @text with what could steer a terminal, or is not seen on it, replaced; newly
+ * allocated. */
 char *printable(const char *text);
 /* Local date and time of @seconds since the epoch, newly allocated; "-" for
  * none. */

@@ -131,6 +131,7 @@ make_loop() {
     wait_until vm_state "$U" KILLING
     exiting "$T/a" exclusive a
     finding exiting .finding a
+    mkdir elsewhere
     exiting "$T/a" exclusive a --run-dir "$T/elsewhere"
     finding exiting .finding a --run-dir "$T/elsewhere"
 }

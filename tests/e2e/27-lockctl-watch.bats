@@ -410,6 +410,79 @@ END
     done
 }
 
+@test "^C ends it with status 0 though nothing is typed into it" {
+    for command in "list --watch" top; do
+        # shellcheck disable=SC2086  # words
+        terminal sh -c 'trap : INT; "$0" "$@" </dev/null; echo $? >status' \
+            "$LOCKCTL" $command
+        wait_until screen '^NAME '
+        type '\003'
+        ended "$TERMINAL"
+        same "exit status of $command" 0 "$(<status)"
+    done
+}
+
+# sized ROWS COLUMNS COMMAND...: on a terminal of that size
+sized() {
+    terminal sh -c 'stty rows "$1" cols "$2"; shift 2; exec "$@"' sh "$@"
+}
+
+@test "names and uuids are shortened where the terminal is narrow" {
+    long=a-very-long-name-of-a-machine-that-nobody-can-remember
+    since='20[0-9-]{8} [0-9:]{8}.?$' # a CR
+    fake vm --name "$long" --uuid "$U" --
+    sized 24 120 "$LOCKCTL" list --watch
+    wait_until screen "^${long:0:32}.*…  $U  RUNNING  $CHILD .* $since"
+    type q
+    ended "$TERMINAL"
+    sized 24 80 "$LOCKCTL" list --watch
+    wait_until screen "^${long:0:15}…  ${U:0:8}.*…  RUNNING  $CHILD .* $since"
+    type q
+    ended "$TERMINAL"
+    sized 24 64 "$LOCKCTL" top
+    wait_until screen "^a-very-.*…  RUNNING .* $CHILD .* [0-9.]+.?$"
+    longest() {
+        sed 's/\x1b\[H/\n/g; s/\x1b\[[?0-9;]*[a-zA-Z]//g; s/\r//g' terminal.out |
+            perl -CS -lne 'print length' | sort -n | tail -n 1
+    }
+    [ "$(longest)" -le 64 ]
+    type q
+    ended "$TERMINAL"
+    "$LOCKCTL" list | grep -q "^$long " # nothing is, elsewhere
+}
+
+@test "rows that a terminal has no room for are counted, who is silent stands" {
+    for i in 1 2 3; do
+        fake "web$i" --uuid "$(uuid "$i")" --
+    done
+    sized 3 120 "$LOCKCTL" list --watch
+    wait_until screen '^2 more'
+    screen '^web1 '
+    refute screen '^web2 '
+    type q
+    ended "$TERMINAL"
+    kill -STOP "$SUP"
+    sized 6 40 "$LOCKCTL" list --watch --timeout 0.3
+    wait_until screen '^NAME'
+    wait_until screen '^cannot ask 1 of 3 supervisors'
+    type q
+    ended "$TERMINAL"
+    sized 12 40 "$LOCKCTL" list --watch --timeout 0.3
+    wait_until screen 'longer than 0.3 s'
+    screen '^web2 '
+    type q
+    ended "$TERMINAL"
+    kill -CONT "$SUP"
+}
+
+@test "what is not seen, or turns a line, never reaches the terminal" {
+    # U+202E, U+200B, U+2066, and U+200D (a joiner)
+    fake vm --uuid "$U" --name \
+        $'a\xe2\x80\xaeb\xe2\x80\x8bc\xe2\x81\xa6d\xe2\x80\x8de' --
+    "$LOCKCTL" list | grep -q $'^a?b?c?d\xe2\x80\x8de '
+    "$LOCKCTL" status "$U" | grep -q $'^name: *a?b?c?d\xe2\x80\x8de$'
+}
+
 @test "^Z gives the terminal back until it is continued" {
     terminal sh -c 'echo $$ >number; exec "$0" list --watch' \
         "$LOCKCTL"
