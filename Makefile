@@ -3,6 +3,7 @@ VERSION := $(shell cat VERSION)
 PREFIX  ?= /usr/local
 bindir  ?= $(PREFIX)/bin
 sbindir ?= $(PREFIX)/sbin
+libexecdir ?= $(PREFIX)/libexec
 mandir  ?= $(PREFIX)/share/man
 docdir  ?= $(PREFIX)/share/doc/virt-lock-supervisor
 compdir ?= $(PREFIX)/share/bash-completion/completions
@@ -42,7 +43,8 @@ common     := $(call obj,$(patsubst %,libsupervise/%.c,qmp places record record_
 supervisor := $(call obj,$(filter-out %/main.c %/seccomp_gen.c,$(wildcard supervisor/*.c)))
 client     := $(call obj,$(wildcard libsupervise/client*.c))
 disks      := $(call obj,$(wildcard helpers/virt-lock-disks-*.c))
-programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl $(BUILD)/virt-lock-disks
+programs   := $(BUILD)/virt-lock-supervisor $(BUILD)/virt-lockctl $(BUILD)/virt-lock-disks $(BUILD)/virt-lock-guard
+guard      := $(call obj,$(wildcard helpers/virt-lock-guard*.c) $(patsubst %,supervisor/%.c,sweep drain guard_wire))
 unit_file  := virt-lock-supervisor@.service
 mans       := $(patsubst %.pod,$(BUILD)/%,$(wildcard docs/*.pod))
 catalog    := $(BUILD)/virt-lock-supervisor.catalog
@@ -66,6 +68,9 @@ $(BUILD)/virt-lockctl: $(call obj,$(wildcard helpers/virt-lockctl*.c)) $(client)
 	$(LINKEXE)
 $(BUILD)/virt-lock-disks: $(BUILD)/helpers/virt-lock-disks.o $(disks) $(common)
 	$(LINKEXE)
+# Whatever LINK: it is small because it shares nothing. (Sanitizers cannot.)
+$(BUILD)/virt-lock-guard: $(guard)
+	$(CC) $(if $(SANITIZE),$(BASE_LDFLAGS),-static-pie -Wl,-z,relro,-z,now) $(LDFLAGS) $(CFLAGS) -o $@ $^
 $(BUILD)/tables: $(BUILD)/docs/tables.o $(supervisor) $(common)
 	$(LINKEXE)
 $(BUILD)/seccomp_gen: supervisor/seccomp_gen.c
@@ -93,9 +98,10 @@ $(catalog): $(BUILD)/tables
 include tests/tests.mk
 
 install: all ## into DESTDIR and PREFIX
-	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(docdir)/examples $(compdir) $(unitdir) $(catalogdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
+	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libexecdir) $(docdir)/examples $(compdir) $(unitdir) $(catalogdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
 	install -m 755 $(BUILD)/virt-lock-supervisor $(DESTDIR)$(sbindir)
 	install -m 755 $(BUILD)/virt-lockctl $(BUILD)/virt-lock-disks $(DESTDIR)$(bindir)
+	install -m 755 $(BUILD)/virt-lock-guard $(DESTDIR)$(libexecdir)
 	set -e; for m in $(mans); do install -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}; done
 	set -e; for p in $(completed); do install -m 644 helpers/completions/virt-lock.bash $(DESTDIR)$(compdir)/$$p; done
 	install -m 644 README.md NEWS.md LICENSE docs/cookbook.md docs/design.md docs/file-protocol.md $(DESTDIR)$(docdir)
@@ -105,7 +111,7 @@ install: all ## into DESTDIR and PREFIX
 	chmod 644 $(DESTDIR)$(unitdir)/$(unit_file)
 uninstall: ## what install has put there
 	rm -f $(addprefix $(DESTDIR)$(compdir)/,$(completed))
-	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(addprefix $(DESTDIR)$(bindir)/,virt-lockctl virt-lock-disks)
+	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(DESTDIR)$(libexecdir)/virt-lock-guard $(addprefix $(DESTDIR)$(bindir)/,virt-lockctl virt-lock-disks)
 	for m in $(notdir $(mans)); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$m; done
 	rm -f $(DESTDIR)$(unitdir)/$(unit_file) $(DESTDIR)$(catalogdir)/$(notdir $(catalog))
 	rm -rf $(DESTDIR)$(docdir)

@@ -24,12 +24,26 @@
 typedef struct Cgroup Cgroup;
 
 /* Makes the child's cgroup; NULL where we are not alone in one. */
-Cgroup *cgroup_new(void);
+/* @session: processes of that may be there as well; 0: none. */
+Cgroup *cgroup_new(pid_t session);
 /* Moves @pid in; FALSE leaves it where it is. */
 gboolean cgroup_add(Cgroup *cgroup, pid_t pid);
+/* Its cgroup.kill and cgroup.procs, for another process that is to kill. */
+int cgroup_kill_fd(const Cgroup *cgroup);
+int cgroup_procs_fd(const Cgroup *cgroup);
 /* Kills all that is in it. */
 gboolean cgroup_kill(Cgroup *cgroup);
 /* Removes it (it must be empty) and frees. NULL is fine. */
 void cgroup_free(Cgroup *cgroup);
+
+/*
+ * cgroup_open_of:
+ * @pids: array of pid_t
+ * @kill_fd: set to its cgroup.kill, opened; or -1
+ *
+ * Returns the list cgroup.procs of the cgroup (version 2) of @pid, opened,
+ * where there is nobody in it and below it but @pids; otherwise -1.
+ */
+int cgroup_open_of(pid_t pid, const GArray *pids, int *kill_fd);
 
 #endif

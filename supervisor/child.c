@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* DOC: see child.h; the walk over descendants is in tree.c. */
-#include "child.h"
+#include "child_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,33 +13,8 @@
 #include <unistd.h>
 
 #include "../libsupervise/qmp.h"
-#include "cgroup.h"
 #include "proc.h"
 #include "watch.h"
-
-/* What a child that could not run the command says before it ends. */
-typedef struct {
-    ChildStage stage;
-    int err;
-} Failure;
-
-struct Child {
-    const ChildEvents *events;
-    gpointer opaque;
-    GArray *foreign; /* pid_t: children that were ours before */
-    int children;    /* where our own are listed, see proc.h */
-    Cgroup *cgroup;  /* of the child's own, or NULL */
-    pid_t pid;       /* 0: none */
-    int pidfd;
-    guint64 start_time; /* of pid, once somebody has asked for it */
-    int barrier; /* our end; readable at EOF (exec worked) or a Failure */
-    guint barrier_source;
-    gboolean started;
-    gboolean terminating;
-    gboolean killing;
-    gboolean has_failed;
-    Failure failure;
-};
 
 Child *child_new(const ChildEvents *events, gpointer opaque, GError **error)
 {
@@ -69,7 +44,9 @@ void child_free(Child *child)
         g_source_remove(child->barrier_source);
     if (child->barrier >= 0)
         close(child->barrier);
-    if (child->pidfd >= 0)
+    if (child->attached)
+        attached_free(child);
+    else if (child->pidfd >= 0)
         close(child->pidfd);
     cgroup_free(child->cgroup);
     if (child->children >= 0)
@@ -133,7 +110,7 @@ gboolean child_park(Child *child, const ChildSpec *spec, GError **error)
         return set_errno(error, "cannot read '%s'", "our children");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return set_errno(error, "cannot make '%s'", "barrier");
-    child->cgroup = cgroup_new();
+    child->cgroup = cgroup_new(child->guard);
     child->pid = fork();
     if (child->pid == 0) {
         close(pair[0]);
@@ -218,6 +195,10 @@ static gboolean kill_one(pid_t pid, int pidfd, gpointer data)
 void child_kill(Child *child)
 {
     child->killing = TRUE;
+    if (child->attached) {
+        attached_kill(child);
+        return;
+    }
     if (child->cgroup)
         cgroup_kill(child->cgroup);
     child_signal(child, SIGKILL);
@@ -328,7 +309,7 @@ void child_reap(Child *child)
 {
     g_autoptr(GArray) alive = g_array_new(FALSE, FALSE, sizeof(pid_t));
 
-    if (child->pid == 0 || !go_through(child, alive))
+    if (child->attached || child->pid == 0 || !go_through(child, alive))
         return;
     if (child->pid == 0 && alive->len > 0)
         adopt(child, alive);
@@ -381,12 +362,16 @@ char *child_describe(const Child *child)
 
 gboolean child_walk(const Child *child, TreeVisit visit, gpointer data)
 {
-    return tree_walk(child->children, child->foreign, visit, data);
+    return child->attached
+               ? attached_walk(child, visit, data)
+               : tree_walk(child->children, child->foreign, visit, data);
 }
 
 pid_t child_find_open(const Child *child, gboolean block, dev_t device,
                       ino_t inode, gboolean *sure)
 {
-    return tree_find_open(child->children, child->foreign, block, device, inode,
-                          sure);
+    TreeWanted wanted = {block, device, inode, 0, TRUE};
+
+    *sure = child_walk(child, tree_has_open, &wanted) && wanted.sure;
+    return wanted.found;
 }

@@ -14,6 +14,8 @@
  * children of ours before the start cannot be told from orphans of the
  * child's; in doubt they count as the child's.
  *
+ * A process that lives already can take the child's place (child_attach.c).
+ *
  * Should:  act through pidfds, and through a PID only until it is reaped.
  * Mustn't: block; touch leases; touch children that were ours before.
  */
@@ -55,7 +57,8 @@ typedef struct {
     void (*started)(gpointer opaque);
     /* It never ran, and the process is reaped. @err: errno. */
     void (*failed)(gpointer opaque, ChildStage stage, int err);
-    /* The process called child has ended, with a wait(2) @status. */
+    /* The process called child has ended, with a wait(2) @status; -1: that is
+     * not known. */
     void (*exited)(gpointer opaque, pid_t pid, int status);
     /* ... and @pid, a descendant of it, is the child now. */
     void (*adopted)(gpointer opaque, pid_t pid);
@@ -69,11 +72,35 @@ typedef struct {
 Child *child_new(const ChildEvents *events, gpointer opaque, GError **error);
 void child_free(Child *child);
 
+/* Processes of this session guard us, and are not the child's. */
+void child_set_guard(Child *child, pid_t session);
+/* What another process needs to kill it: a pidfd, and cgroup.kill and
+ * cgroup.procs of a control group of its own; -1 where there is none. They
+ * stay the child's. */
+void child_handles(const Child *child, int *pidfd, int *cgroup_kill,
+                   int *cgroup_procs);
+
 /* Notes the children that are ours already, and forks the child up to the
  * barrier. */
 gboolean child_park(Child *child, const ChildSpec *spec, GError **error);
 /* Lets it go on; started or failed follows. */
 void child_start(Child *child);
+
+/*
+ * child_attach:
+ * @pidfd: of @pid; stays the caller's
+ *
+ * Instead of child_park() and child_start(): watches a process that lives
+ * already and is not our child. It is left alone until child_adopt(), but
+ * exited and gone are told of it.
+ */
+gboolean child_attach(Child *child, pid_t pid, int pidfd, GError **error);
+/* It is the child from now on; started is told. */
+void child_adopt(Child *child);
+/* How the attached process has ended. FALSE where that is not known: the
+ * kernel does not tell before its parent has reaped it, for which this waits a
+ * moment, or not at all. For the very end. */
+gboolean child_ask_status(const Child *child, int *status);
 
 /* SIGTERM, passed on to whoever is the child later. */
 void child_terminate(Child *child);

@@ -64,5 +64,7 @@ void request_fail(Request *request, const GError *error, json_t *data);
 int request_take_fd(Request *request);
 /* FALSE where the peer may only query. */
 gboolean request_may_change(const Request *request);
+/* Who has connected, as the kernel tells; 0: it is gone. */
+pid_t request_peer(const Request *request);
 
 #endif

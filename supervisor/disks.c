@@ -9,6 +9,7 @@
 
 #include "../libsupervise/qmp.h"
 #include "../libsupervise/resource.h"
+#include "beside.h"
 
 #define PROGRAM "virt-lock-disks"
 
@@ -174,29 +175,6 @@ gboolean disks_read(Options *options, const char *text, GError **error)
 
 /* --- asking --------------------------------------------------------------- */
 
-/* Beside our own program, or where it is installed; never from PATH: what it
- * says decides what is protected. */
-static char *find_program(GError **error)
-{
-    static const char *const places[] = {"", "../bin"};
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *here = g_path_get_dirname(self ? self : "/");
-
-    for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
-        char *path = g_build_filename(here, places[i], PROGRAM, NULL);
-
-        if (g_file_test(path, G_FILE_TEST_IS_EXECUTABLE))
-            return path;
-        g_free(path);
-    }
-    g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC,
-                "cannot find '" PROGRAM "': it is neither in '%s' nor in "
-                "'../bin' from there (install it, or name the disks with "
-                "--disk)",
-                here);
-    return NULL;
-}
-
 /* Its own sentence, without its name before it. */
 static void pass_on(GError **error, char *said)
 {
@@ -211,15 +189,15 @@ static void pass_on(GError **error, char *said)
 }
 
 /* Where SIGCHLD is ignored the kernel forgets how a child has ended. */
-static gboolean spawn(char **argv, char **out, char **err, int *status,
-                      GError **error)
+static gboolean spawn(const char *directory, char **argv, char **out,
+                      char **err, int *status, GError **error)
 {
     struct sigaction normal = {.sa_handler = SIG_DFL}, old;
     g_autoptr(GError) why = NULL;
     gboolean done;
 
     sigaction(SIGCHLD, &normal, &old);
-    done = g_spawn_sync(NULL, argv, NULL,
+    done = g_spawn_sync(directory, argv, NULL,
                         G_SPAWN_LEAVE_DESCRIPTORS_OPEN |
                             G_SPAWN_CHILD_INHERITS_STDIN,
                         NULL, NULL, out, err, status, &why);
@@ -234,18 +212,25 @@ static gboolean spawn(char **argv, char **out, char **err, int *status,
 void disks_find(Options *options)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_autofree char *program = find_program(&options->failure);
-    g_autofree char *out = NULL, *err = NULL;
+    g_autofree char *program = beside_find(
+        PROGRAM, "../bin", "name the disks with --disk", &options->failure);
+    g_autofree char *out = NULL, *err = NULL, *words = NULL, *directory = NULL;
     int status;
 
     if (!program)
         return;
     g_ptr_array_add(argv, program);
     g_ptr_array_add(argv, (char *)"--");
-    for (char **word = options->command; *word; word++)
+    if (options->attach) {
+        directory = g_strdup_printf("/proc/%d/cwd", options->attach_pid);
+        words = g_strdup_printf("@/proc/%d/cmdline", options->attach_pid);
+        g_ptr_array_add(argv, words);
+    }
+    for (char **word = options->command; word && *word; word++)
         g_ptr_array_add(argv, *word);
     g_ptr_array_add(argv, NULL);
-    if (!spawn((char **)argv->pdata, &out, &err, &status, &options->failure))
+    if (!spawn(directory, (char **)argv->pdata, &out, &err, &status,
+               &options->failure))
         return;
     if (g_spawn_check_wait_status(status, NULL))
         disks_read(options, out, &options->failure);

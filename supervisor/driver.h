@@ -52,6 +52,20 @@ typedef enum {
     DRIVER_RENEWS = 1 << 2,  /* leases expire: the supervisor must not stop */
 } DriverFlags;
 
+#define DRIVER_KEPT_MAX 3
+
+/* What a lease consists of, for another process that is to keep it, too. */
+typedef struct {
+    int fds[DRIVER_KEPT_MAX]; /* n of them; a disk itself comes first */
+    guint64 bytes[DRIVER_KEPT_MAX];
+    guint n;
+    gboolean drained; /* it is drained before it is let go */
+    gboolean alone;   /* nobody else had it open at first */
+    gboolean remote;  /* to look at it may take long */
+    gboolean vm;      /* the VM's own: let go last */
+    guint limit_s;    /* of the drain */
+} DriverKept;
+
 /* One lease, as driver and lease table share it. */
 typedef struct {
     guint id;
@@ -79,6 +93,8 @@ typedef struct {
     /* Something is strange about @id that is not its loss. */
     void (*warning)(gpointer opaque, guint id, MessageKind kind,
                     const char *sentence);
+    /* @id is about to be given up. May be NULL. */
+    void (*letting_go)(gpointer opaque, guint id);
     /* @id is lost, or will be in @grace_ms. */
     void (*lost)(gpointer opaque, guint id, guint grace_ms, const char *why);
 } DriverEvents;
@@ -90,6 +106,12 @@ typedef struct {
     const Record *owner; /* who takes the leases: for records */
     const DriverEvents *events;
     gpointer opaque; /* for @events */
+    /* The child has what inherit() named. Changes. */
+    gboolean inherited;
+    /* TRUE where the process that is being attached has the file open, and
+     * QEMU's locks on it are its own. NULL: there is no such process. */
+    gboolean (*is_childs)(gpointer opaque, gboolean block, dev_t device,
+                          ino_t inode);
 } DriverContext;
 
 typedef struct {
@@ -113,6 +135,12 @@ typedef struct {
     /* Whether somebody else has the object of an exclusive lease open, as
      * far as the driver can tell; NULL: it cannot. */
     DriverUse (*use)(gpointer driver, const DriverLease *lease);
+    /* What a held lease consists of. Descriptors stay the driver's, locks are
+     * theirs, whoever has them. NULL: it cannot be kept by another. */
+    void (*kept)(gpointer driver, const DriverLease *lease, DriverKept *out);
+    /* The VM's own liveness bytes (@lease is the VM's), each in a file through
+     * which we do not hold it ourselves. NULL: there are none. */
+    void (*live)(gpointer driver, const DriverLease *lease, DriverKept *out);
     /* Adds what only the driver knows of a held lease to @out: appends words
      * to its array "guarantee", and sets "changed" and "waiting". Must not
      * wait for a network. NULL: nothing to add. */

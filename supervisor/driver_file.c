@@ -170,7 +170,11 @@ static void unlock(FileLease *f)
 
 void file_let_go(FileLease *f)
 {
+    const DriverContext *context = f->driver->context;
+
     file_stop_trying(f);
+    if (context->events->letting_go)
+        context->events->letting_go(context->opaque, f->lease->id);
     f->used = FALSE; /* nothing that fails now is a loss */
     if (f->recorded)
         file_remove_records(f);
@@ -326,6 +330,8 @@ const DriverOps driver_file = {
     .used = file_used,
     .release = file_release,
     .use = file_use,
+    .kept = file_kept,
+    .live = file_live,
     .describe = file_describe,
     .offer = file_offer,
     .claimed = file_claimed,

@@ -15,35 +15,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "../libsupervise/qmp.h"
+#include "drain.h"
 
 /* A QEMU has locked its images by then. */
 #define LOOK_SECONDS 2
 
-/* How long a write usually takes at most, in microseconds. */
-#define USUAL_WRITE (G_USEC_PER_SEC / 2)
+G_STATIC_ASSERT(DRAIN_QEMU_FIRST == RESOURCE_QEMU_WRITE);
+G_STATIC_ASSERT(DRAIN_QEMU_LAST == RESOURCE_QEMU_FORBID - 1);
 
 /* --- drain ---------------------------------------------------------------- */
 
-/* The file must be a regular one and ours; otherwise the kernel does not say.
- * (Whoever opens it in between is let through by the next line; the signal
- * that tells of it is blocked.) */
 DriverUse file_ask_alone(const FileLease *f)
 {
-    int fd = f->places[0].fd;
+    static const DriverUse uses[] = {
+        [DRAIN_ALONE] = DRIVER_UNUSED,
+        [DRAIN_NOT_ALONE] = DRIVER_IN_USE,
+        [DRAIN_ALONE_UNKNOWN] = DRIVER_USE_UNKNOWN,
+    };
 
-    /* Confined, root may not do it to other people's files either. */
-    if (f->places[0].st.st_uid != geteuid())
-        return DRIVER_USE_UNKNOWN;
-    if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
-        return errno == EAGAIN ? DRIVER_IN_USE : DRIVER_USE_UNKNOWN;
-    fcntl(fd, F_SETLEASE, F_UNLCK);
-    return DRIVER_UNUSED;
+    return uses[drain_ask_alone(f->places[0].fd)];
 }
 
 /*
@@ -59,77 +51,40 @@ static gboolean somebody_waits_after_us(const FileLease *f)
     return f->role == ROLE_OFFERED && file_was_completed(f);
 }
 
-/* TRUE where somebody waits for a lock on the file: "->" in /proc/locks. */
-static gboolean is_waited_for(const FileLease *f)
-{
-    const struct stat *st = &f->places[0].st;
-    g_autofree char *file =
-        g_strdup_printf(" %02x:%02x:%" G_GUINT64_FORMAT " ", major(st->st_dev),
-                        minor(st->st_dev), (guint64)st->st_ino);
-    g_autofree char *locks = NULL;
-    g_auto(GStrv) lines = NULL;
-
-    if (!g_file_get_contents("/proc/locks", &locks, NULL, NULL))
-        return FALSE;
-    lines = g_strsplit(locks, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        if (strstr(*line, " -> ") && strstr(*line, file))
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* FALSE where what stands in the way, as far as can be seen, has been waited
- * for long enough. Where somebody waits for us it may well be he who has the
- * file open: then that is no longer than a write usually takes. */
-static gboolean wait_on(FileLease *f, gboolean in_use)
+static void say_enough(FileLease *f, DrainWhy why)
 {
     const DriverContext *context = f->driver->context;
-    gint64 waited = g_get_monotonic_time() - f->step_since;
-    gint64 limit = f->driver->drain_s * G_USEC_PER_SEC;
-    g_autofree char *sentence = NULL;
-
-    if (waited < MIN(limit, USUAL_WRITE) ||
-        (waited < limit && !is_waited_for(f)))
-        return TRUE;
-    sentence = g_strdup_printf(
+    g_autofree char *sentence = g_strdup_printf(
         "'%s' is released although %s: whether it is written to cannot be "
         "seen",
-        f->lease->resource->name,
-        in_use ? "something still has it open"
-               : "its locks cannot be looked at");
+        f->lease->resource->name, drain_clause(why));
+
     context->events->warning(context->opaque, f->lease->id,
                              MESSAGE_RELEASED_UNPROVED, sentence);
-    return FALSE;
 }
 
-/*
- * QEMU's bytes are waited for without end. Where the child did not lock as
- * QEMU does, all that the kernel tells is that somebody has the file open: a
- * write under way, or anybody else who came since. That is waited for, but
- * not for ever.
- */
 gboolean file_drained(FileLease *f)
 {
-    gboolean written;
-    int err;
+    DrainAsk ask = {
+        .fd = f->places[0].fd,
+        .alone = f->alone,
+        .qemu_seen = f->qemu_seen,
+        .waited = g_get_monotonic_time() - f->step_since,
+        .limit = f->driver->drain_s * G_USEC_PER_SEC,
+    };
+    DrainAnswer answer;
 
     f->waiting = NULL;
     if (!f->used || !f->has_image ||
         f->lease->resource->kind != RESOURCE_DISK || somebody_waits_after_us(f))
         return TRUE;
-    written = file_writing_byte(f) != 0;
-    err = errno;
-    if (!written && err && f->lost)
+    answer = drain_look(&ask);
+    if (answer.why == DRAIN_BLIND && f->lost)
         return TRUE; /* there is no lease to be kept any more */
-    if (written)
-        f->waiting = "writes to it may still be under way, or some QEMU has it "
-                     "open (QEMU's lock byte 101 is held)";
-    else if (err && wait_on(f, FALSE))
-        f->waiting = "its locks cannot be looked at";
-    else if (!err && f->alone && !f->qemu_seen &&
-             file_ask_alone(f) != DRIVER_UNUSED && wait_on(f, TRUE))
-        f->waiting = "something still has it open";
+    if (answer.enough)
+        say_enough(f, answer.why);
+    else
+        f->waiting = drain_clause(answer.why);
     return f->waiting == NULL;
 }
 
@@ -275,7 +230,8 @@ void file_describe(gpointer driver, DriverLease *lease, json_t *out)
         look_at_path(f);
         changed = file_image_changed(f);
     }
-    json_array_append_new(words, json_string("liveness"));
+    if (f->driver->context->inherited)
+        json_array_append_new(words, json_string("liveness"));
     if (f->has_image && lease->resource->kind == RESOURCE_DISK)
         json_array_append_new(words, json_string("taker-looks"));
     if (file_is_written(f))

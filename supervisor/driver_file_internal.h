@@ -6,6 +6,7 @@
  *   driver_file_places.c    which bytes of which files a lease consists of
  *   driver_file_passed.c    what a client has opened
  *   driver_file_lock.c      single lock calls, and sentences about them
+ *   driver_file_kept.c      what others can hold of it
  *   driver_file_record.c    what others are told
  *   driver_file_drain.c     who still has the image open; watching it
  *   driver_file_handover.c  offer, claim, complete, take
@@ -31,7 +32,7 @@ typedef enum {
 typedef struct {
     const char *directory; /* NULL: there is no such home */
     int live;              /* V: one read-only description of `liveness` */
-    int watched;           /* another one, for writing; see file_open_homes() */
+    int watched;           /* another one, see file_open_homes(), file_live() */
     RecordId record;       /* of the VM */
 } Home;
 
@@ -172,6 +173,10 @@ DriverUse file_use(gpointer driver, const DriverLease *lease);
 void file_used(gpointer driver, DriverLease *lease);
 void file_exiting(gpointer driver);
 void file_describe(gpointer driver, DriverLease *lease, json_t *out);
+
+/* driver_file_kept.c */
+void file_kept(gpointer driver, const DriverLease *lease, DriverKept *out);
+void file_live(gpointer driver, const DriverLease *lease, DriverKept *out);
 
 /* driver_file.c */
 FileLease *file_lease_new(FileDriver *driver, DriverLease *lease);

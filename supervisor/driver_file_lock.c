@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "../libsupervise/qmp.h"
 
@@ -64,10 +65,40 @@ static json_t *find_holder(FileLease *f, HomeId home, guint flags)
     return f->lease->holder;
 }
 
+/* TRUE where somebody holds the lease of VM @uuid, as that home tells. */
+static gboolean vm_is_held(const FileLease *f, HomeId home, const char *uuid)
+{
+    g_autofree char *path =
+        g_build_filename(f->driver->homes[home].directory, "locks", NULL);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    gboolean held;
+
+    if (fd < 0)
+        return FALSE;
+    held = look(fd, record_lock_byte("vm", uuid), 1, F_WRLCK).l_type != F_UNLCK;
+    close(fd);
+    return held;
+}
+
+/* Where nobody is known who lives, a guard may be seeing to the end of one
+ * that is dead: it holds the VM's lease, too. */
+static void find_guarded(FileLease *f, HomeId home, guint flags)
+{
+    json_t *dead = find_holder(f, home, flags | RECORD_DEAD);
+    const char *uuid = json_string_value(json_object_get(dead, "uuid"));
+
+    if (dead && (!json_object_get(dead, "exiting") || !uuid ||
+                 !vm_is_held(f, home, uuid)))
+        g_clear_pointer(&f->lease->holder, json_decref);
+}
+
 static gboolean held_by(FileLease *f, HomeId home, guint flags, GError **error)
 {
-    g_autofree char *why = record_describe(find_holder(f, home, flags));
+    g_autofree char *why = NULL;
 
+    if (!find_holder(f, home, flags))
+        find_guarded(f, home, flags);
+    why = record_describe(f->lease->holder);
     return busy(f, why, error);
 }
 
@@ -263,6 +294,17 @@ guint file_writing_byte(const FileLease *f)
     return file_qemu_byte(f, RESOURCE_QEMU_WRITE, RESOURCE_QEMU_FORBID - 1);
 }
 
+/* A QEMU that runs when it is attached has locked its images already. */
+static gboolean is_childs(const FileLease *f)
+{
+    const DriverContext *context = f->driver->context;
+    const DriverLease *lease = f->lease;
+
+    return context->is_childs &&
+           context->is_childs(context->opaque, lease->block, lease->device,
+                              lease->inode);
+}
+
 /* QEMU read-locks 100 + N for what it does and 200 + N for what it does not
  * let others do; N is 0 for reading, 1 for writing, 3 for resizing. */
 gboolean file_taker_looks(FileLease *f, GError **error)
@@ -282,5 +324,5 @@ gboolean file_taker_looks(FileLease *f, GError **error)
                                                      : RESOURCE_QEMU_END - 1);
     if (!byte && errno)
         return failed(f, f->places[0].fd, errno, error);
-    return !byte || held_by_qemu(f, byte, error);
+    return !byte || is_childs(f) || held_by_qemu(f, byte, error);
 }

@@ -62,12 +62,28 @@ char *end_describe(int status)
                                  WTERMSIG(status));
 }
 
+/* The process that was attached has ended by itself: that is no failure, and
+ * its status is its parent's to know. */
+static int conclude_attached(Supervisor *s)
+{
+    g_autofree char *how = NULL;
+    int status;
+
+    how = child_ask_status(s->child, &status)
+              ? end_describe(status)
+              : g_strdup("the process has ended; how is not known");
+    report_exit(s->report, 0, how, FALSE);
+    return s->code = 0;
+}
+
 int end_conclude(Supervisor *s)
 {
     g_autofree char *ended = NULL;
 
     if (s->verdict == VERDICT_LOST)
         s->code = EXIT_LOST;
+    if (s->verdict == VERDICT_NONE && s->options->attach)
+        return conclude_attached(s);
     if (s->verdict == VERDICT_NONE && !s->has_status)
         end_fail(s, EXIT_OWN_ERROR, "cannot tell how the child ended");
     if (s->verdict != VERDICT_NONE) {
@@ -94,6 +110,7 @@ void end_undo(Supervisor *s)
     if (s->driver)
         s->ops->close(s->driver);
     lease_table_free(s->leases);
+    guard_free(s->guard);
     child_free(s->child);
     if (s->report) {
         report_free(s->report);

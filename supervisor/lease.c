@@ -31,6 +31,11 @@ LeaseTable *lease_table_new(const LeaseEvents *events, gpointer opaque)
     return table;
 }
 
+gpointer lease_table_owner(const LeaseTable *table)
+{
+    return table->opaque;
+}
+
 void lease_table_free(LeaseTable *table)
 {
     if (!table)
@@ -106,6 +111,7 @@ Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
 {
     Lease *lease = g_new0(Lease, 1);
 
+    lease->table = table;
     lease->resource = resource;
     lease->d.resource = resource;
     lease->d.fd = fd;
@@ -225,6 +231,11 @@ LeaseStatus lease_status(const Lease *lease)
     return lease->status;
 }
 
+guint lease_id(const Lease *lease)
+{
+    return lease->d.id;
+}
+
 guint lease_driver_flags(const Lease *lease)
 {
     return lease->ops->flags;
@@ -255,6 +266,10 @@ static void describe(Lease *lease, json_t *out)
     if (!lease->ops->describe || lease->status == LEASE_WANTED)
         return;
     json_array_append_new(words, json_string("reaped"));
+    if (lease->ops->kept && lease->table->used &&
+        lease->table->events->guarded &&
+        lease->table->events->guarded(lease->table->opaque))
+        json_array_append_new(words, json_string("guarded"));
     lease->ops->describe(lease->driver, &lease->d, out);
 }
 

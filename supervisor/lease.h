@@ -53,6 +53,11 @@ typedef struct {
     void (*lost)(gpointer opaque, Lease *lease, const char *why);
     /* lease_table_release() ended. */
     void (*released)(gpointer opaque, LeaseSet set);
+    /* A child may write under @lease from now on; its locks are about to be
+     * given up; is it kept by somebody else as well? Each may be NULL. */
+    void (*used)(gpointer opaque, Lease *lease);
+    void (*letting_go)(gpointer opaque, Lease *lease);
+    gboolean (*guarded)(gpointer opaque);
 } LeaseEvents;
 
 /* How a single acquire or release ended; @error NULL where it worked.
@@ -61,6 +66,8 @@ typedef void (*LeaseReply)(gpointer data, Lease *lease, const GError *error,
                            json_t *holder);
 
 LeaseTable *lease_table_new(const LeaseEvents *events, gpointer opaque);
+/* What lease_table_new() was given. */
+gpointer lease_table_owner(const LeaseTable *table);
 /* Frees the table; leases that are still held are forgotten, not released. */
 void lease_table_free(LeaseTable *table);
 /* Give these to the drivers, with the table as their opaque pointer. */
@@ -94,6 +101,15 @@ void lease_release(LeaseTable *table, Lease *lease, LeaseReply reply,
 
 /* Its release, now or later, is not to wait for anything. */
 void lease_force(Lease *lease);
+
+/* What another is to keep of @lease, and of the VM's liveness; FALSE: nothing.
+ * See driver.h. */
+gboolean lease_kept(Lease *lease, DriverKept *out);
+gboolean lease_table_live(LeaseTable *table, DriverKept *out);
+/* Calls @each for those that a child may write under. */
+void lease_table_each_used(LeaseTable *table,
+                           void (*each)(gpointer opaque, Lease *lease));
+guint lease_id(const Lease *lease);
 
 /* Somebody said that @lease is lost. */
 void lease_mark_lost(Lease *lease);

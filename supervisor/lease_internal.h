@@ -10,6 +10,7 @@
 
 struct Lease {
     DriverLease d; /* what the driver sees */
+    LeaseTable *table;
     Resource *resource;
     const DriverOps *ops;
     gpointer driver;

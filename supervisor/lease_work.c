@@ -15,10 +15,14 @@ static gboolean in_set(const Lease *lease, LeaseSet set)
     return (lease->resource->kind == RESOURCE_VM) == (set == LEASE_SET_VM);
 }
 
-static void use(Lease *lease)
+static void use(LeaseTable *table, Lease *lease)
 {
-    if (lease->status == LEASE_HELD && lease->ops->used)
+    if (lease->status != LEASE_HELD)
+        return;
+    if (lease->ops->used)
         lease->ops->used(lease->driver, &lease->d);
+    if (table->events->used)
+        table->events->used(table->opaque, lease);
 }
 
 static void held(LeaseTable *table, Lease *lease)
@@ -26,14 +30,44 @@ static void held(LeaseTable *table, Lease *lease)
     lease->status = LEASE_HELD;
     lease->since = g_get_real_time() / G_USEC_PER_SEC;
     if (table->used)
-        use(lease);
+        use(table, lease);
 }
 
 void lease_table_used(LeaseTable *table)
 {
     table->used = TRUE;
     for (guint i = 0; i < table->leases->len; i++)
-        use(lease_at(table, i));
+        use(table, lease_at(table, i));
+}
+
+void lease_table_each_used(LeaseTable *table,
+                           void (*each)(gpointer opaque, Lease *lease))
+{
+    for (guint i = 0; table->used && i < table->leases->len; i++) {
+        Lease *lease = lease_at(table, i);
+
+        if (lease->status != LEASE_WANTED && lease->status != LEASE_PENDING)
+            each(table->opaque, lease);
+    }
+}
+
+gboolean lease_kept(Lease *lease, DriverKept *out)
+{
+    if (!lease->ops->kept)
+        return FALSE;
+    lease->ops->kept(lease->driver, &lease->d, out);
+    return out->n > 0;
+}
+
+/* The VM's own lease is the first of all. */
+gboolean lease_table_live(LeaseTable *table, DriverKept *out)
+{
+    Lease *lease = table->leases->len > 0 ? lease_at(table, 0) : NULL;
+
+    if (!lease || lease->resource->kind != RESOURCE_VM || !lease->ops->live)
+        return FALSE;
+    lease->ops->live(lease->driver, &lease->d, out);
+    return out->n > 0;
 }
 
 static void ask_acquire(LeaseTable *table, Lease *lease, GError **error)
@@ -271,6 +305,15 @@ static void driver_warning(gpointer opaque, guint id, MessageKind kind,
         table->events->warning(table->opaque, lease, kind, sentence);
 }
 
+static void driver_letting_go(gpointer opaque, guint id)
+{
+    LeaseTable *table = opaque;
+    Lease *lease = find_id(table, id);
+
+    if (lease && table->used && table->events->letting_go)
+        table->events->letting_go(table->opaque, lease);
+}
+
 static void driver_lost(gpointer opaque, guint id, guint grace_ms,
                         const char *why)
 {
@@ -288,5 +331,6 @@ const DriverEvents lease_driver_events = {
     .renewed = driver_renewed,
     .waiting = driver_waiting,
     .warning = driver_warning,
+    .letting_go = driver_letting_go,
     .lost = driver_lost,
 };

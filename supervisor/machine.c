@@ -12,6 +12,15 @@
     X(STARTING, QUIT, RELEASE, GONE)                                           \
     X(STARTING, DEADLINE, RELEASE, GONE)                                       \
                                                                                \
+    X(ATTACHING, GRANTED, ADOPT, RUNNING)                                      \
+    X(ATTACHING, CLAIMED, ADOPT, INCOMING)                                     \
+    X(ATTACHING, DENIED, RELEASE, GONE)                                        \
+    X(ATTACHING, REVOKED, RELEASE, GONE)                                       \
+    X(ATTACHING, STOP, RELEASE, GONE)                                          \
+    X(ATTACHING, QUIT, RELEASE, GONE)                                          \
+    X(ATTACHING, DEADLINE, RELEASE, GONE)                                      \
+    X(ATTACHING, CHILD_GONE, RELEASE, GONE)                                    \
+                                                                               \
     X(RUNNING, PREPARE, OFFER, OUTGOING)                                       \
     X(RUNNING, STOP, TERM, STOPPING)                                           \
     WITH_CHILD(X, RUNNING)                                                     \
@@ -85,7 +94,8 @@ gboolean machine_step(MachineState state, MachineEvent event,
 
 gboolean machine_has_child(MachineState state)
 {
-    return table[state][MACHINE_EVENT_CHILD_GONE].allowed;
+    return table[state][MACHINE_EVENT_CHILD_GONE].action ==
+           MACHINE_ACTION_FINISH;
 }
 
 const char *machine_state_name(MachineState state)

@@ -8,9 +8,11 @@
  * table draws the picture in docs/design.md.
  *
  * Invariants, each checked by tests/unit/test-machine.c for every cell:
- *  - leases are let go (RELEASE, FINISH) only where no child was started, or
- *    after it is gone: RELEASE leaves STARTING, FINISH answers CHILD_GONE or
- *    EXEC_FAILED, and nothing else does either;
+ *  - leases are let go (RELEASE, FINISH) only where there was no child, or
+ *    after it is gone: RELEASE leaves STARTING or ATTACHING, FINISH answers
+ *    CHILD_GONE or EXEC_FAILED, and nothing else does either;
+ *  - a process that is attached is a child from ADOPT on, and not before: who
+ *    is refused a lease leaves it alone;
  *  - KILLING ends only when the child is gone;
  *  - REVOKED in any state with a child leads to KILLING;
  *  - GONE is the end.
@@ -22,6 +24,7 @@
 
 #define MACHINE_STATES(X)                                                      \
     X(STARTING, "taking the leases; no child yet")                             \
+    X(ATTACHING, "taking the leases; the process is left alone yet")           \
     X(RUNNING, "every lease held, the child runs")                             \
     X(OUTGOING, "leases offered to a migration target, the child runs")        \
     X(RECLAIMING, "migration cancelled, taking exclusive leases back")         \
@@ -48,6 +51,7 @@
 #define MACHINE_ACTIONS(X)                                                     \
     X(NONE, "stay")                                                            \
     X(SPAWN, "start the child")                                                \
+    X(ADOPT, "make the attached process the child")                            \
     X(RELEASE, "release the leases (there was no child)")                      \
     X(OFFER, "offer the leases")                                               \
     X(TAKE, "take the leases exclusively")                                     \
@@ -87,7 +91,8 @@ typedef enum {
 gboolean machine_step(MachineState state, MachineEvent event,
                       MachineAction *action, MachineState *next);
 
-/* TRUE where a child exists or may exist in @state. */
+/* TRUE where a child exists or may exist in @state: one that is ours to kill.
+ */
 gboolean machine_has_child(MachineState state);
 
 const char *machine_state_name(MachineState state);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "attach.h"
 #include "confine.h"
 #include "disks.h"
 #include "options.h"
@@ -53,7 +54,9 @@ int main(int argc, char **argv)
         fputs(options->text, stdout);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_OWN_ERROR;
     }
-    if (options->disks_from_command)
+    if (options->attach)
+        attach_open(options);
+    if (options->disks_from_command && !options->failure)
         disks_find(options);
     signals = signals_new(&error);
     if (!signals) {

@@ -58,6 +58,11 @@
       "the supervisor has more rights than it needs",                          \
       "a step of confinement did not work; the VM is as safe, the "            \
       "supervisor less so")                                                    \
+    X(GUARD_LESS, WARNING, "ee15db6533444f38a476f39665f8c6d9",                 \
+      "the VM's guard is not what it was",                                     \
+      "it was killed with its spare, or cannot be told everything; where the " \
+      "supervisor is killed now nobody sees to the end; start the VM again "   \
+      "when that is possible")                                                 \
     X(REPORT_FAILED, WARNING, "d47550df14a44edeadf277a70bfb1912",              \
       "a report could not be delivered",                                       \
       "the child's PID or a status line was not written where it was asked "   \

@@ -1,81 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* DOC: see options.h. */
-#include "options.h"
+#include "options_internal.h"
 
 #include <string.h>
 
-#include "../libsupervise/places.h"
 #include "../libsupervise/qmp.h"
 #include "../libsupervise/resource.h"
 
 #define STOP_TIMEOUT_MS 30000
-/* A month: longer times are slips of the finger, and timers end there. */
-#define MAX_SECONDS (31.0 * 24 * 3600)
-#define MAX_NAME    255
-
-/* What GOption fills in, before it is checked. */
-typedef struct {
-    Options *options;
-    char **disks, **leases;
-    char *pid_fd, *json_status_fd, *stop_timeout, *log_level, *log_target,
-        *uuid, *name, *pid_file;
-    gboolean version, help;
-} Raw;
-
-static gboolean refuse(GError **error, const char *what, const char *value,
-                       const char *reason)
-{
-    g_autofree char *shown = g_utf8_make_valid(value, -1);
-
-    g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
-                "cannot use %s '%s': %s", what, shown, reason);
-    return FALSE;
-}
-
-static gboolean parse_seconds(const char *option, const char *text, gint64 *ms,
-                              GError **error)
-{
-    char *end;
-    double seconds = g_ascii_strtod(text, &end);
-
-    if (!*text || *end || strspn(text, "0123456789.") != strlen(text))
-        return refuse(error, option, text, "it is not a number of seconds");
-    if (seconds > MAX_SECONDS)
-        return refuse(error, option, text, "it is more than a month");
-    *ms = (gint64)(seconds * 1000 + 0.5);
-    return TRUE;
-}
-
-static gboolean parse_fd(const char *option, const char *text, int *fd,
-                         GError **error)
-{
-    guint64 number;
-
-    if (!text)
-        return TRUE;
-    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT, &number, NULL))
-        return refuse(error, option, text,
-                      "it is not the number of a descriptor");
-    *fd = number;
-    return TRUE;
-}
 
 static gboolean on_wait(const char *option, const char *value, gpointer data,
                         GError **error)
 {
-    Options *options = ((Raw *)data)->options;
+    Options *options = ((RawOptions *)data)->options;
 
     options->wait = TRUE;
     options->wait_ms = 0;
     if (!value)
         return TRUE;
-    if (!parse_seconds("--wait", value, &options->wait_ms, error))
+    if (!options_seconds("--wait", value, &options->wait_ms, error))
         return FALSE;
     options->wait = options->wait_ms > 0;
     return TRUE;
 }
 
-static GOptionGroup *make_group(Raw *raw)
+/* What is leased, and for whom. */
+static void add_leases(GOptionGroup *group, RawOptions *raw)
 {
     Options *o = raw->options;
     const GOptionEntry entries[] = {
@@ -90,6 +40,13 @@ static GOptionGroup *make_group(Raw *raw)
          "Lease driver: file (default) or nop", "NAME"},
         {"param", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->params,
          "Parameter for the driver", "KEY=VALUE"},
+        {"attach", 0, 0, G_OPTION_ARG_FILENAME, &raw->attach,
+         "Watch over a process that runs, in place of a command",
+         "PID[:START]"},
+        {"attach-pidfd", 0, 0, G_OPTION_ARG_FILENAME, &raw->attach_pidfd,
+         "The same, by a pidfd", "N"},
+        {"guard", 0, 0, G_OPTION_ARG_NONE, &o->guard,
+         "Have a second process see to the end if this one is killed", NULL},
         {"name", 0, 0, G_OPTION_ARG_FILENAME, &raw->name,
          "The VM's name (default: the command's)", "NAME"},
         {"uuid", 0, 0, G_OPTION_ARG_FILENAME, &raw->uuid,
@@ -101,6 +58,17 @@ static GOptionGroup *make_group(Raw *raw)
         {"wait", 0, G_OPTION_FLAG_OPTIONAL_ARG | G_OPTION_FLAG_FILENAME,
          G_OPTION_ARG_CALLBACK, on_wait, "Wait for leases that others hold",
          "SECONDS"},
+        {0},
+    };
+
+    g_option_group_add_entries(group, entries);
+}
+
+/* How it runs, and how it is told of. */
+static void add_running(GOptionGroup *group, RawOptions *raw)
+{
+    Options *o = raw->options;
+    const GOptionEntry entries[] = {
         {"pid-fd", 0, 0, G_OPTION_ARG_FILENAME, &raw->pid_fd,
          "Write the child's pid to descriptor N", "N"},
         {"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &raw->pid_file,
@@ -131,17 +99,18 @@ static GOptionGroup *make_group(Raw *raw)
          NULL},
         {0},
     };
-    GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, raw, NULL);
 
     g_option_group_add_entries(group, entries);
-    return group;
 }
 
-static GOptionContext *make_context(Raw *raw)
+static GOptionContext *make_context(RawOptions *raw)
 {
     GOptionContext *context = g_option_context_new("-- COMMAND [ARG...]");
+    GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, raw, NULL);
 
-    g_option_context_set_main_group(context, make_group(raw));
+    add_leases(group, raw);
+    add_running(group, raw);
+    g_option_context_set_main_group(context, group);
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_set_summary(
         context, "Runs a virtual machine under its disk leases: takes them "
@@ -151,134 +120,9 @@ static GOptionContext *make_context(Raw *raw)
     return context;
 }
 
-gboolean options_set_name(Options *o, const char *name, GError **error)
-{
-    if (!*name || strlen(name) > MAX_NAME)
-        return refuse(error, "name", name,
-                      "it is empty or longer than 255 bytes");
-    if (!g_utf8_validate(name, -1, NULL))
-        return refuse(error, "name", name, "it is not UTF-8");
-    for (const char *p = name; *p; p = g_utf8_next_char(p)) {
-        if (g_unichar_iscntrl(g_utf8_get_char(p)))
-            return refuse(error, "name", name, "it has a control character");
-    }
-    g_free(o->name);
-    o->name = g_strdup(name);
-    return TRUE;
-}
-
-gboolean options_set_uuid(Options *o, const char *uuid, GError **error)
-{
-    g_free(o->uuid);
-    o->uuid = places_uuid(uuid, error);
-    return o->uuid != NULL;
-}
-
-/* Who the VM is, as far as nothing else says so. */
-static gboolean check_identity(Options *o, const Raw *raw, GError **error)
-{
-    g_autofree char *name = g_path_get_basename(o->command[0]);
-
-    o->name_given = raw->name != NULL;
-    o->uuid_given = raw->uuid != NULL;
-    if (!o->uuid_given)
-        o->uuid = g_uuid_string_random();
-    return (!o->uuid_given || options_set_uuid(o, raw->uuid, error)) &&
-           options_set_name(o, o->name_given ? raw->name : name, error);
-}
-
-/* Which of @words @text is; -1: none. */
-static int find_word(const char *text, const char *const *words)
-{
-    for (int i = 0; words[i]; i++) {
-        if (g_str_equal(text, words[i]))
-            return i;
-    }
-    return -1;
-}
-
-static gboolean check_log(Options *o, const Raw *raw, GError **error)
-{
-    static const char *const levels[] = {"error", "warning", "info", "debug",
-                                         NULL};
-    static const char *const targets[] = {"auto", "stderr", "journal", NULL};
-    int level =
-        raw->log_level ? find_word(raw->log_level, levels) : REPORT_WARNING;
-    int target = raw->log_target ? find_word(raw->log_target, targets)
-                                 : REPORT_TARGET_AUTO;
-
-    if (level < 0)
-        return refuse(error, "--log-level", raw->log_level,
-                      "it is none of error, warning, info, debug");
-    if (target < 0)
-        return refuse(error, "--log-target", raw->log_target,
-                      "it is none of auto, stderr, journal");
-    o->log_level = level;
-    o->log_target = target;
-    return TRUE;
-}
-
-static gboolean check_params(Options *o, GError **error)
-{
-    if (!o->params)
-        o->params = g_new0(char *, 1);
-    for (char **param = o->params; *param; param++) {
-        if (**param == '=' || !strchr(*param, '='))
-            return refuse(error, "--param", *param, "it is not KEY=VALUE");
-    }
-    return TRUE;
-}
-
-static gboolean add_resources(Options *o, char **texts,
-                              Resource *(*parse)(const char *, GError **),
-                              GError **error)
-{
-    for (; texts && *texts; texts++) {
-        Resource *resource = parse(*texts, error);
-
-        if (!resource)
-            return FALSE;
-        g_ptr_array_add(o->resources, resource);
-    }
-    return TRUE;
-}
-
-/* Everything that GOption cannot know. */
-static gboolean check(Options *o, const Raw *raw, GError **error)
-{
-    if (!o->driver)
-        o->driver = g_strdup("file");
-    if (!parse_fd("--pid-fd", raw->pid_fd, &o->pid_fd, error) ||
-        !parse_fd("--json-status-fd", raw->json_status_fd, &o->json_status_fd,
-                  error))
-        return FALSE;
-    if (o->pid_fd >= 0 && o->pid_fd == o->json_status_fd)
-        return refuse(error, "descriptor", raw->pid_fd,
-                      "--pid-fd and --json-status-fd name the same");
-    if (!check_identity(o, raw, error) || !check_params(o, error))
-        return FALSE;
-    if (o->control_group_rw && !o->control_group) {
-        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
-                    "cannot use --control-group-rw: no --control-group is "
-                    "given");
-        return FALSE;
-    }
-    if (o->id && !g_utf8_validate(o->id, -1, NULL))
-        return refuse(error, "--id", o->id, "it is not UTF-8");
-    if (raw->pid_file)
-        o->pid_file = g_canonicalize_filename(raw->pid_file, NULL);
-    if (raw->stop_timeout && !parse_seconds("--stop-timeout", raw->stop_timeout,
-                                            &o->stop_timeout_ms, error))
-        return FALSE;
-    if (!check_log(o, raw, error))
-        return FALSE;
-    return add_resources(o, raw->disks, resource_parse_disk, error) &&
-           add_resources(o, raw->leases, resource_parse_lease, error);
-}
-
 /* Splits at the first "--": options before it are parsed, what follows is
  * the command, untouched. */
-static gboolean parse(Raw *raw, char **argv, GError **error)
+static gboolean parse(RawOptions *raw, char **argv, GError **error)
 {
     Options *o = raw->options;
     g_autoptr(GOptionContext) context = make_context(raw);
@@ -305,8 +149,16 @@ static gboolean parse(Raw *raw, char **argv, GError **error)
         return TRUE;
     }
     if (own[1])
-        return refuse(error, "argument", own[1],
-                      "it stands before '--', where only options may");
+        return options_refuse(error, "argument", own[1],
+                              "it stands before '--', where only options may");
+    o->attach = raw->attach || raw->attach_pidfd;
+    if (o->attach && argv[n])
+        return options_refuse(
+            error, "argument", argv[n],
+            "there is no command where a process is attached");
+    if (o->attach)
+        return options_check_attach(o, raw, error) &&
+               options_check(o, raw, error);
     if (!argv[n] || !argv[n + 1] || !*argv[n + 1]) {
         g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
                     "cannot start a command: %s",
@@ -315,7 +167,7 @@ static gboolean parse(Raw *raw, char **argv, GError **error)
         return FALSE;
     }
     o->command = g_strdupv(argv + n + 1);
-    return check(o, raw, error);
+    return options_check(o, raw, error);
 }
 
 static void note_free(gpointer data)
@@ -329,9 +181,10 @@ static void note_free(gpointer data)
 Options *options_parse(char **argv, GError **error)
 {
     g_autoptr(Options) options = g_new0(Options, 1);
-    Raw raw = {.options = options};
+    RawOptions raw = {.options = options};
     gboolean done;
 
+    options->attach_pidfd = -1;
     options->pid_fd = -1;
     options->json_status_fd = -1;
     options->stop_timeout_ms = STOP_TIMEOUT_MS;
@@ -341,6 +194,8 @@ Options *options_parse(char **argv, GError **error)
     done = parse(&raw, argv, error);
     g_strfreev(raw.disks);
     g_strfreev(raw.leases);
+    g_free(raw.attach);
+    g_free(raw.attach_pidfd);
     g_free(raw.pid_fd);
     g_free(raw.json_status_fd);
     g_free(raw.stop_timeout);

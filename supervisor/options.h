@@ -11,6 +11,7 @@
 #define SUPERVISOR_OPTIONS_H
 
 #include <glib.h>
+#include <sys/types.h>
 
 #include "report.h"
 
@@ -33,8 +34,13 @@ typedef struct {
     char *uuid; /* canonical */
     gboolean name_given, uuid_given;
     gboolean disks_from_command;
-    gboolean incoming; /* the command waits for a VM's state */
-    char *id;          /* NULL: none */
+    gboolean incoming;    /* the command waits for a VM's state */
+    gboolean guard;       /* also of a command; attached ones always are */
+    gboolean attach;      /* to a process that lives already: no command */
+    int attach_pidfd;     /* -1: by number */
+    pid_t attach_pid;     /* 0: by pidfd */
+    guint64 attach_start; /* clock ticks after boot; 0: not said */
+    char *id;             /* NULL: none */
     char *driver;
     char **params;        /* "KEY=VALUE", NULL-terminated */
     GPtrArray *resources; /* of Resource; the VM's own is not among them */
@@ -53,8 +59,8 @@ typedef struct {
     ReportLevel log_level;
     ReportTarget log_target;
     GPtrArray *notes; /* of OptionsNote */
-    GError *failure;  /* why disks.c could not do its part; NULL: it could */
-    char **command;   /* NULL-terminated */
+    GError *failure;  /* of disks.c or attach.c; NULL: none */
+    char **command;   /* NULL-terminated; NULL with attach */
 } Options;
 
 /* Returns newly allocated options; NULL and BAD_ARGUMENT with a sentence.

@@ -15,6 +15,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -51,6 +52,7 @@ static const char *const allowed[] = {
     /* child: pidfds, /proc; stopping ourselves for job control */
     "pidfd_open",
     "pidfd_send_signal",
+    "epoll_ctl",
     "waitid",
     "wait4",
     "getpid",
@@ -118,6 +120,9 @@ static const char *const allowed[] = {
 #endif
 };
 
+/* Of child_attach.c: _IOWR(0xFF, 11, 64 bytes). */
+#define PIDFD_GET_INFO _IOC(_IOC_READ | _IOC_WRITE, 0xff, 11, 64)
+
 static int check(int rc, const char *what)
 {
     if (rc < 0) {
@@ -146,6 +151,10 @@ static scmp_filter_ctx build(void)
                            SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)),
           "mmap without PROT_EXEC");
 #endif
+    check(seccomp_rule_add(
+              filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, PIDFD_GET_INFO)),
+          "ioctl PIDFD_GET_INFO");
     check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                            SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)),
           "mprotect without PROT_EXEC");

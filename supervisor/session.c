@@ -200,6 +200,16 @@ int request_take_fd(Request *request)
     return fd;
 }
 
+pid_t request_peer(const Request *request)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof peer;
+
+    if (request->session)
+        getsockopt(request->session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+    return peer.pid;
+}
+
 gboolean request_may_change(const Request *request)
 {
     return request->may_change;

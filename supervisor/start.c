@@ -148,6 +148,7 @@ static gboolean open_drivers(Supervisor *s, GError **error)
         .owner = &s->owner,
         .events = &lease_driver_events,
         .opaque = s->leases,
+        .is_childs = s->options->attach ? start_is_childs : NULL,
     };
     s->driver = s->ops->open(&s->context, error);
     if (!s->driver)
@@ -263,8 +264,14 @@ gboolean start_prepare(Supervisor *s, GError **error)
     know_ourselves(s);
     if (!open_drivers(s, error) || !register_leases(s, error))
         return FALSE;
+    if (!guard_begin(s, error))
+        return FALSE;
     s->child = child_new(&supervisor_child_events, s, error);
-    return s->child && make_directory("run", s->run_dir, error) &&
+    if (!s->child || (o->attach && !child_attach(s->child, o->attach_pid,
+                                                 o->attach_pidfd, error)))
+        return FALSE;
+    child_set_guard(s->child, guard_session(s->guard));
+    return make_directory("run", s->run_dir, error) &&
            make_directory("state", s->state_dir, error);
 }
 
@@ -296,6 +303,14 @@ static void say_confinement(Supervisor *s)
                    "confined, but without:%s", missing->str);
 }
 
+/* What is left to be done is done without rights. */
+void start_confine(Supervisor *s)
+{
+    confine_close_inherited();
+    s->confined = confine_apply();
+    say_confinement(s);
+}
+
 gboolean start_child(Supervisor *s, GError **error)
 {
     ChildSpec spec = {
@@ -305,6 +320,7 @@ gboolean start_child(Supervisor *s, GError **error)
     };
 
     lease_table_used(s->leases);
+    start_inherited(s);
     spec.n_inherit = driver_file.inherit(s->file_driver, spec.inherit,
                                          G_N_ELEMENTS(spec.inherit));
     if (s->credentials) {
@@ -316,12 +332,11 @@ gboolean start_child(Supervisor *s, GError **error)
     }
     if (!child_park(s->child, &spec, error))
         return FALSE;
+    guard_about_child(s);
     /* Nothing irreversible before the fork; from here on it may overlap with
      * the child's exec. */
     child_start(s->child);
-    confine_close_inherited();
-    s->confined = confine_apply();
-    say_confinement(s);
+    start_confine(s);
     return TRUE;
 }
 

@@ -22,7 +22,7 @@ static gboolean on_deadline(gpointer data)
     const GError *busy = lease_table_error(s->leases);
 
     s->deadline = 0;
-    /* Of all states with a deadline only STARTING ends without a child. */
+    /* Of all states with a deadline only the first ends without a child. */
     if (!machine_has_child(s->state) && busy)
         end_denied(s, busy);
     else if (!machine_has_child(s->state))
@@ -36,6 +36,7 @@ static gint64 deadline_of(const Supervisor *s)
 {
     const gint64 deadlines[MACHINE_N_STATES] = {
         [MACHINE_STARTING] = s->options->wait_ms,
+        [MACHINE_ATTACHING] = s->options->wait_ms,
         [MACHINE_STOPPING] = MAX(s->stop_timeout_ms, 1),
         [MACHINE_KILLING] = SAY_MS,
     };
@@ -66,6 +67,11 @@ static void do_spawn(Supervisor *s)
     supervisor_step(s, MACHINE_EVENT_EXEC_FAILED, error->message);
 }
 
+static void do_adopt(Supervisor *s)
+{
+    start_adopt(s);
+}
+
 static void do_release(Supervisor *s)
 {
     lease_table_release(s->leases, LEASE_SET_OTHERS);
@@ -94,9 +100,10 @@ static void do_say(Supervisor *s)
 /* OFFER and TAKE belong to hand-over: no event that leads to them is made
  * where the driver cannot do it (DRIVER_MIGRATE). */
 static void (*const actions[MACHINE_N_ACTIONS])(Supervisor *) = {
-    [MACHINE_ACTION_SPAWN] = do_spawn, [MACHINE_ACTION_RELEASE] = do_release,
-    [MACHINE_ACTION_TERM] = do_term,   [MACHINE_ACTION_KILL] = do_kill,
-    [MACHINE_ACTION_SAY] = do_say,     [MACHINE_ACTION_FINISH] = do_release,
+    [MACHINE_ACTION_SPAWN] = do_spawn,     [MACHINE_ACTION_ADOPT] = do_adopt,
+    [MACHINE_ACTION_RELEASE] = do_release, [MACHINE_ACTION_TERM] = do_term,
+    [MACHINE_ACTION_KILL] = do_kill,       [MACHINE_ACTION_SAY] = do_say,
+    [MACHINE_ACTION_FINISH] = do_release,
 };
 
 static void enter(Supervisor *s, MachineState next, const char *reason)
@@ -209,102 +216,9 @@ const LeaseEvents supervisor_lease_events = {
     .warning = on_warning,
     .lost = on_lost,
     .released = on_released,
-};
-
-/* What the child says. */
-
-static void tell_child(Supervisor *s, pid_t pid)
-{
-    control_event(s->control, "CHILD_START", json_pack("{s:i}", "pid", pid));
-}
-
-static void on_started(gpointer opaque)
-{
-    Supervisor *s = opaque;
-
-    tell_child(s, child_pid(s->child));
-    report_child(s->report, child_pid(s->child));
-    start_look(s);
-}
-
-static void on_failed(gpointer opaque, ChildStage stage, int err)
-{
-    Supervisor *s = opaque;
-    const char *command = s->options->command[0];
-    g_autofree char *why = NULL;
-    int code = EXIT_OWN_ERROR;
-
-    if (stage == CHILD_STAGE_EXEC) {
-        why = g_strdup_printf("cannot execute '%s': %s", command,
-                              g_strerror(err));
-        code = err == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
-    } else if (stage == CHILD_STAGE_CREDENTIALS) {
-        why = g_strdup_printf("cannot become '%s': %s",
-                              s->options->user ? s->options->user
-                                               : s->options->group,
-                              g_strerror(err));
-    } else {
-        why = g_strdup_printf("cannot watch over '%s': %s", command,
-                              g_strerror(err));
-    }
-    end_fail(s, code, why);
-    supervisor_step(s, MACHINE_EVENT_EXEC_FAILED, why);
-}
-
-static void on_exited(gpointer opaque, pid_t pid, int status)
-{
-    Supervisor *s = opaque;
-    json_t *data = json_pack("{s:i}", "pid", pid);
-
-    s->has_status = TRUE;
-    s->status = status;
-    if (WIFEXITED(status))
-        json_object_set_new(data, "exit-code",
-                            json_integer(WEXITSTATUS(status)));
-    else
-        json_object_set_new(data, "signal", json_integer(WTERMSIG(status)));
-    control_event(s->control, "CHILD_EXIT", data);
-}
-
-static void on_adopted(gpointer opaque, pid_t pid)
-{
-    Supervisor *s = opaque;
-
-    report_log(s->report, MESSAGE_CHILD_ADOPTED, NULL,
-               "process %d, a descendant of the child, lives on and is the "
-               "child now",
-               pid);
-    report_adopted(s->report, pid);
-    tell_child(s, pid);
-}
-
-static void on_gone(gpointer opaque)
-{
-    Supervisor *s = opaque;
-    g_autofree char *reason = end_describe(s->status);
-
-    supervisor_step(s, MACHINE_EVENT_CHILD_GONE, reason);
-}
-
-/* So that the shell's job control works: we stop as well, and `fg` wakes the
- * whole group. Not where a lease must be renewed meanwhile, and not without a
- * terminal, where only the child itself can have meant to stop us. */
-static void on_stopped(gpointer opaque, int sig)
-{
-    Supervisor *s = opaque;
-
-    if (s->job_control && child_in_our_group(s->child) &&
-        !(s->ops->flags & DRIVER_RENEWS))
-        raise(SIGSTOP);
-}
-
-const ChildEvents supervisor_child_events = {
-    .started = on_started,
-    .failed = on_failed,
-    .exited = on_exited,
-    .adopted = on_adopted,
-    .gone = on_gone,
-    .stopped = on_stopped,
+    .used = guard_on_used,
+    .letting_go = guard_on_letting_go,
+    .guarded = guard_on_guarded,
 };
 
 /* Signals. */
@@ -376,7 +290,7 @@ int supervisor_run(const Options *options, Signals *signals)
     Supervisor s = {
         .options = options,
         .signals = signals,
-        .state = MACHINE_STARTING,
+        .state = options->attach ? MACHINE_ATTACHING : MACHINE_STARTING,
         .pid_fd = -1,
         .json_status_fd = -1,
     };

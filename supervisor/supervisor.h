@@ -50,6 +50,19 @@ Child *supervisor_child(const Supervisor *supervisor);
 LeaseTable *supervisor_leases(const Supervisor *supervisor);
 json_t *supervisor_status(const Supervisor *supervisor);
 
+/*
+ * supervisor_liveness:
+ * @number: which, from 0
+ * @count: set to how many there are
+ * @peer: who asks
+ *
+ * The descriptor that holds liveness (docs/file-protocol.md), for the attached
+ * process to keep; stays the supervisor's. -1 and BAD_ARGUMENT or
+ * WRONG_STATE.
+ */
+int supervisor_liveness(Supervisor *supervisor, guint number, guint *count,
+                        pid_t peer, GError **error);
+
 /* Acquires one more lease. Takes @resource and @fd over. @reply is called
  * exactly once. */
 void supervisor_acquire(Supervisor *supervisor, Resource *resource, int fd,

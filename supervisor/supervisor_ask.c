@@ -42,6 +42,9 @@ json_t *supervisor_status(const Supervisor *s)
     }
     json_object_set_new(out, "confined", confined);
     json_object_set_new(out, "guarantee", lease_table_guarantees(s->leases));
+    if (guard_pid(s->guard))
+        json_object_set_new(out, "guard",
+                            json_pack("{s:i}", "pid", guard_pid(s->guard)));
     if (s->options->incoming)
         json_object_set_new(out, "incoming", json_true());
     if (s->options->id)
@@ -50,6 +53,21 @@ json_t *supervisor_status(const Supervisor *s)
         json_object_set_new(out, "child-pid",
                             json_integer(child_pid(s->child)));
     return out;
+}
+
+int supervisor_liveness(Supervisor *s, guint number, guint *count, pid_t peer,
+                        GError **error)
+{
+    int fd = s->options->attach ? start_inherit(s, number, count, peer) : -1;
+
+    if (!s->options->attach)
+        g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                    "cannot pass liveness on: the child has inherited it");
+    else if (fd < 0)
+        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot pass descriptor %u on: there are %u of them",
+                    number, *count);
+    return fd;
 }
 
 static gboolean can_hotplug(Supervisor *s, GError **error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * DOC: what supervisor.c (events and actions), supervisor_ask.c (what
+ * DOC: what supervisor.c (events and actions), supervisor_child.c (what the
+ * child says), supervisor_guard.c, supervisor_ask.c (what
  * commands may ask), start.c (setting up, the child's start) and end.c (the
  * exit status, taking down) share; nobody else includes this.
  */
@@ -9,6 +10,7 @@
 
 #include "control.h"
 #include "credentials.h"
+#include "guard.h"
 #include "report.h"
 #include "supervisor.h"
 
@@ -36,8 +38,10 @@ struct Supervisor {
     gpointer file_driver; /* for the VM's own lease */
     const DriverOps *ops; /* for all others */
     gpointer driver;
+    guint inherited; /* mask: what of inherit() the attached process has got */
 
     Report *report;
+    Guard *guard; /* NULL: none is wanted */
     Child *child;
     LeaseTable *leases;
     Control *control; /* NULL until the VM's lease is held */
@@ -70,6 +74,16 @@ void supervisor_step(Supervisor *supervisor, MachineEvent event,
 extern const ChildEvents supervisor_child_events;
 extern const LeaseEvents supervisor_lease_events;
 
+/* supervisor_guard.c */
+/* Before child_new(). */
+gboolean guard_begin(Supervisor *supervisor, GError **error);
+/* Tells who the child is. */
+void guard_about_child(Supervisor *supervisor);
+/* Of LeaseEvents. */
+void guard_on_used(gpointer opaque, Lease *lease);
+void guard_on_letting_go(gpointer opaque, Lease *lease);
+gboolean guard_on_guarded(gpointer opaque);
+
 /* start.c */
 /* Everything that can be checked and prepared before a lease is taken. */
 gboolean start_prepare(Supervisor *supervisor, GError **error);
@@ -79,6 +93,22 @@ gboolean start_child(Supervisor *supervisor, GError **error);
 /* The child runs: looks, a little later and once, for disks that it has open
  * without a lease. */
 void start_look(Supervisor *supervisor);
+/* What is left to be done is done without rights. */
+void start_confine(Supervisor *supervisor);
+
+/* start_attach.c */
+/* The process that is attached becomes the child. */
+void start_adopt(Supervisor *supervisor);
+/* For drivers, see driver.h; @leases: the table. */
+gboolean start_is_childs(gpointer leases, gboolean block, dev_t device,
+                         ino_t inode);
+/* The child has what keeps liveness. */
+void start_inherited(Supervisor *supervisor);
+/* The descriptor @number of those that the child is to keep open, of @count;
+ * -1 where there is no such one. If @peer is the attached process it has them
+ * from now on. */
+int start_inherit(Supervisor *supervisor, guint number, guint *count,
+                  pid_t peer);
 
 /* end.c */
 /* The child is being ended, or is gone. */

@@ -79,17 +79,9 @@ gboolean tree_walk(int children, const GArray *foreign, TreeVisit visit,
     return walk.complete;
 }
 
-typedef struct {
-    gboolean block;
-    dev_t device;
-    ino_t inode;
-    pid_t found;
-    gboolean sure;
-} Wanted;
-
-static gboolean has_open(pid_t pid, int pidfd, gpointer data)
+gboolean tree_has_open(pid_t pid, int pidfd, gpointer data)
 {
-    Wanted *wanted = data;
+    TreeWanted *wanted = data;
 
     switch (proc_has_open(pid, wanted->block, wanted->device, wanted->inode)) {
     case PROC_OPEN:
@@ -102,13 +94,4 @@ static gboolean has_open(pid_t pid, int pidfd, gpointer data)
         break;
     }
     return wanted->found != 0;
-}
-
-pid_t tree_find_open(int children, const GArray *foreign, gboolean block,
-                     dev_t device, ino_t inode, gboolean *sure)
-{
-    Wanted wanted = {block, device, inode, 0, TRUE};
-
-    *sure = tree_walk(children, foreign, has_open, &wanted) && wanted.sure;
-    return wanted.found;
 }

@@ -22,10 +22,16 @@ typedef gboolean (*TreeVisit)(pid_t pid, int pidfd, gpointer data);
 gboolean tree_walk(int children, const GArray *foreign, TreeVisit visit,
                    gpointer data);
 
-/* The first of them that has the file open or mapped (see proc.h), or 0.
- * @sure is set to FALSE where not all could be looked at. */
-pid_t tree_find_open(int children, const GArray *foreign, gboolean block,
-                     dev_t device, ino_t inode, gboolean *sure);
+/* A visit that looks for one that has a file open or mapped (see proc.h). */
+typedef struct {
+    gboolean block;
+    dev_t device;
+    ino_t inode;
+    pid_t found;   /* 0: none */
+    gboolean sure; /* FALSE: not all could be looked at */
+} TreeWanted;
+
+gboolean tree_has_open(pid_t pid, int pidfd, gpointer wanted);
 
 gboolean tree_is_foreign(const GArray *foreign, pid_t pid);
 

@@ -74,6 +74,22 @@ static void query_commands(Supervisor *supervisor, Request *request,
     request_reply(request, names, -1);
 }
 
+static void query_liveness(Supervisor *supervisor, Request *request,
+                           const json_t *arguments)
+{
+    json_int_t number =
+        json_integer_value(json_object_get(arguments, "number"));
+    g_autoptr(GError) error = NULL;
+    guint count = 0;
+    int fd = supervisor_liveness(supervisor, (guint)CLAMP(number, 0, 1000),
+                                 &count, request_peer(request), &error);
+
+    if (fd < 0)
+        request_fail(request, error, NULL);
+    else
+        request_reply(request, json_pack("{s:i}", "count", count), fd);
+}
+
 /* "disk" or "lease", one of them. @kind, @text: which, and its value. */
 static gboolean one_of(const json_t *arguments, ResourceKind *kind,
                        const char **text, GError **error)
@@ -269,6 +285,15 @@ static const Verb table[] = {
      "device, inode and offset where known; changed (replaced, unlinked: the "
      "path names something else by now), waiting (for what its release waits)",
      {{0}}},
+    {"query-liveness",
+     TRUE,
+     RUNNING,
+     query_liveness,
+     "Passes on a descriptor that an attached process is to keep open, for "
+     "ever and across exec (SCM_RIGHTS): its leases then outlive a supervisor "
+     "that is killed. Ask for each of them.",
+     "object: count (how many there are)",
+     {{"number", JSON_INTEGER, FALSE, "which of them, from 0 (default)"}}},
     {"query-commands",
      FALSE,
      ANY_STATE,

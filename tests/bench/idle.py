@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """DOC: what many idle instances of one program cost
 
-idle.py N SECONDS PROGRAM ARG...
+idle.py [--comm NAME] N SECONDS PROGRAM ARG...
 
 Starts N instances of a program that runs a child (pause.c) in its turn;
 "{i}" in an argument is the instance's number. Once every child runs and the
@@ -13,6 +13,9 @@ counted, per instance:
   private_kib  pages of its own
   wakeups      context switches per second, over SECONDS
   threads
+
+With --comm it measures, in place of the program, the processes of that name
+that were not there before.
 
 and instances, how many there were: fewer than N where the limits on
 processes or memory are lower. The program's children are killed in the end,
@@ -168,13 +171,34 @@ def stop(running, pauses):
             instance.wait()
 
 
+def named(name, before):
+    """Live processes of that name that were not there before."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{pid}/comm', encoding='ascii') as comm, \
+                    open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as maps:
+                if comm.read().strip() == name and maps.read():
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return [pid for pid in found if pid not in before]
+
+
 def main():
+    name = None
+    if sys.argv[1:2] == ['--comm']:
+        name = sys.argv[2]
+        del sys.argv[1:3]
     if len(sys.argv) < 4:
         print('usage: idle.py N SECONDS PROGRAM ARG...', file=sys.stderr)
         return 2
     count = affordable(int(sys.argv[1]))
+    before = named(name, []) if name else []
     running, complete = start(count, sys.argv[3:])
     programs, pauses = split(running)
+    if name:
+        programs = named(name, before)
     try:
         if complete:
             measure(programs, count, float(sys.argv[2]))

@@ -66,6 +66,7 @@ bench_start() {
         printf 'catatonit\t/usr/bin/catatonit -- /bin/true\n'
         printf 'vls-nop\t%s --driver nop -- /bin/true\n' "$vls"
         printf 'vls-file\t%s%s -- /bin/true\n' "$vls" "$(disks 1)"
+        printf 'vls-guard\t%s --guard%s -- /bin/true\n' "$vls" "$(disks 1)"
         printf 'vls-file-8\t%s%s -- /bin/true\n' "$vls" "$(disks 8)"
     } >"$work/variants"
     figures start "$tools/spawnbench" "$rounds" "$work/variants"
@@ -83,12 +84,21 @@ bench_idle() {
     measure_idle catatonit /usr/bin/catatonit --
     measure_idle vls-nop "$vls" --driver nop --
     measure_idle vls-file "$vls" --disk "$work/idle/{i}.raw" --
+    measure_guards
 }
 
 # measure_idle NAME COMMAND...
 measure_idle() {
     figures "idle.$1" "$here/idle.py" "$instances" "$window" "${@:2}" \
         "$tools/pause"
+}
+
+# A tenth as many: what is measured are the guards and their spares alone, two
+# for each supervisor, which are nobody's children.
+measure_guards() {
+    figures idle.vls-guard "$here/idle.py" --comm virt-lock-guard \
+        $((instances / 10)) "$window" "$vls" --guard \
+        --disk "$work/idle/{i}.raw" -- "$tools/pause"
 }
 
 # The child says a byte when it runs, and is revoked in the end. Both sides

@@ -228,8 +228,7 @@ Permission denied; run it as root" "holder"
     start_supervisor other --uuid "$(uuid 2)" --disk 'c d' -- sleep 1000
     start_supervisor web1 --uuid "$U" --disk a -- \
         bash -c 'exec 5<>a; exec sleep 1000'
-    is_open() { readlink "/proc/$CHILD/fd/5" >open; }
-    wait_until is_open
+    wait_until test -e "/proc/$CHILD/fd/5"
     sentence 123 "cannot acquire '$T/c d': held by 'other' (...) since ...; \
 'virt-lockctl holder '$T/c d'' tells who has it" \
         acquire web1 --disk 'c d'
@@ -260,8 +259,7 @@ hinted() {
     make_disk 'a,b' 'c,d'
     start_supervisor -vm --uuid "$U" --disk 'a,,b' -- \
         bash -c 'exec 5<>a,b; exec sleep 1000'
-    is_open() { readlink "/proc/$CHILD/fd/5" >open; }
-    wait_until is_open
+    wait_until test -e "/proc/$CHILD/fd/5"
     sentence 1 "cannot find disk '$T/c,d': the VM has no such lease; \
 'virt-lockctl leases -- -vm' lists those it has" \
         revoke --disk 'c,,d' -- -vm

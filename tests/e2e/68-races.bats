@@ -73,6 +73,12 @@ some_vm_runs() {
     wait_until nobody_races
 }
 
+@test "the same with guards, that keep what their supervisors had" {
+    race --seconds 20 --least 30 --option=--guard
+    same "exit status" 0 "$STATUS"
+    has_line "$T/race.out" '^overlaps: 0 of '
+}
+
 @test "four managers race for eight disks: no two have one at once" {
     race --seconds 20 --least 50
     same "exit status" 0 "$STATUS"

@@ -150,6 +150,35 @@ verbatim() {
     done <expected
 }
 
+@test "every word of a guarantee is in the man page, and the other way round" {
+    perl -0ne 'print "$1\n" while
+        /(?:string\(|[?:] *)"((?:reaped|guarded|liveness|taker|drain)[a-z-]*)"/g' \
+        "$SOURCE"/supervisor/lease.c "$SOURCE"/supervisor/driver_file_drain.c |
+        sort -u >expected
+    items_of "$(page virt-lock-supervisor.8)" GUARANTEES | sort >actual
+    equal "words"
+}
+
+# The code in one line, its strings joined.
+code_of() {
+    cat "$@" | tr -s ' \n' ' ' | sed 's/" "//g'
+}
+
+@test "what is said of and by the guard is in the man page" {
+    local part
+    items_of "$(page virt-lock-supervisor.8)" DIAGNOSTICS >items
+    code_of "$SOURCE"/supervisor/guard.c "$SOURCE"/helpers/virt-lock-guard-*.c \
+        >code
+    for part in "are gone: no lease is guarded any more" \
+        "takes nothing that it is told: no lease is guarded until it does" \
+        "none is called guarded any more" \
+        "the supervisor is gone: its child is killed, and its leases are kept" \
+        "a process of the VM lives on that cannot be seen from here"; do
+        grep -qF "$part" items || fail "'$part' is not in the page"
+        grep -qF "$part" code || fail "'$part' is not in the code"
+    done
+}
+
 # --- the protocol ----------------------------------------------------------
 
 @test "the commands of a running supervisor are those of the page" {

@@ -23,6 +23,7 @@ installed() {
 ./opt/vls/bin/virt-lockctl
 ./opt/vls/lib/systemd/catalog/virt-lock-supervisor.catalog
 ./opt/vls/lib/systemd/system/virt-lock-supervisor@.service
+./opt/vls/libexec/virt-lock-guard
 ./opt/vls/sbin/virt-lock-supervisor
 ./opt/vls/share/bash-completion/completions/virt-lock-disks
 ./opt/vls/share/bash-completion/completions/virt-lock-supervisor
@@ -47,6 +48,10 @@ END
             "$program"
     done
     "$root/opt/vls/bin/virt-lock-disks" --version
+    # It finds its guard there.
+    VIRT_LOCK_RUN_DIR=$BATS_TEST_TMPDIR/run \
+        VIRT_LOCK_STATE_DIR=$BATS_TEST_TMPDIR/state \
+        "$root/opt/vls/sbin/virt-lock-supervisor" --guard -- true
 }
 
 @test "uninstall takes all of it away again" {

@@ -2,9 +2,10 @@
 /*
  * DOC: fuzzes the state machine with strings of events
  *
- * Each byte is an event. A world of one bit, "is there a child", follows the
- * actions; the oracle is the promise: leases are released only while there
- * is none, and only once.
+ * The first byte says where it begins, with a child to be started or with a
+ * process that lives already; each other byte is an event. A world of one bit,
+ * "is there a child", follows the actions; the oracle is the promise: leases
+ * are released only while there is none, and only once.
  */
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef struct {
     MachineState state;
+    gboolean other;    /* a process that is not ours (yet) lives */
     gboolean child;    /* something that could write exists */
     gboolean released; /* the leases are free */
 } World;
@@ -23,6 +25,10 @@ static gboolean happens(World *world, MachineEvent event)
 {
     if (event != MACHINE_EVENT_CHILD_GONE && event != MACHINE_EVENT_EXEC_FAILED)
         return TRUE;
+    if (world->other && event == MACHINE_EVENT_CHILD_GONE) {
+        world->other = FALSE;
+        return TRUE;
+    }
     if (!world->child)
         return FALSE; /* cannot happen */
     world->child = FALSE;
@@ -34,6 +40,11 @@ static void act(World *world, MachineAction action)
     switch (action) {
     case MACHINE_ACTION_SPAWN:
         g_assert_false(world->child || world->released);
+        world->child = TRUE;
+        break;
+    case MACHINE_ACTION_ADOPT:
+        g_assert_true(world->other && !world->released);
+        world->other = FALSE;
         world->child = TRUE;
         break;
     case MACHINE_ACTION_RELEASE:
@@ -55,9 +66,11 @@ static void act(World *world, MachineAction action)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    World world = {.state = MACHINE_STARTING};
+    gboolean attach = size > 0 && data[0] & 1;
+    World world = {.state = attach ? MACHINE_ATTACHING : MACHINE_STARTING,
+                   .other = attach};
 
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 1; i < size; i++) {
         MachineEvent event = data[i] % MACHINE_N_EVENTS;
         MachineAction action;
 

@@ -49,6 +49,7 @@ common_setup() {
 use_programs() {
     SUPERVISOR=$1/virt-lock-supervisor
     LOCKCTL=$1/virt-lockctl
+    GUARD=$1/virt-lock-guard
     FAKEVMM=$1/tests/bin/fakevmm
     PUPPET=$1/tests/bin/puppet
     SHOWSELF=$1/tests/bin/showself
@@ -63,7 +64,7 @@ open_to_everyone() {
     chmod o+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
     chmod 666 "$FAKEVMM_PIDS"
     mkdir -p "$T/programs/tests"
-    cp "$PROGRAMS/virt-lock-supervisor" "$PROGRAMS/virt-lockctl" "$T/programs"
+    cp "$PROGRAMS"/virt-lock{-supervisor,ctl,-guard} "$T/programs"
     cp -r "$PROGRAMS/tests/bin" "$T/programs/tests"
     use_programs "$T/programs"
 }
@@ -341,6 +342,51 @@ bind_mount() {
 
 lockctl() {
     run_program "$LOCKCTL" "$@"
+}
+
+# The guard of VM $1 (a uuid), as its supervisor tells.
+guard_of() {
+    qmp "$1" query-status | jq '.guard.pid // empty'
+}
+
+# guard_session PID: of a guard; it outlives each of them
+guard_session() {
+    local stat fields
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    read -ra fields <<<"${stat##*) }"
+    echo "${fields[3]}"
+}
+
+# guards SESSION: all that live of it, the spare too
+guards() {
+    local stat fields pid
+    for stat in /proc/[0-9]*/stat; do
+        { read -r stat <"$stat"; } 2>/dev/null || continue
+        pid=${stat%% *}
+        read -ra fields <<<"${stat##*) }"
+        if [ "${fields[3]}" = "$1" ] && lives "$pid"; then
+            echo "$pid"
+        fi
+    done
+}
+
+# no_guards SESSION
+no_guards() {
+    [ -z "$(guards "$1")" ]
+}
+
+# two_guards SESSION: the one, and its spare
+two_guards() {
+    [ "$(guards "$1" | wc -l)" = 2 ]
+}
+
+# at_once PID...: they are killed as if by one blow
+at_once() {
+    local pid
+    for pid; do kill -STOP "$pid"; done
+    for pid; do wait_until state_is "$pid" T; done
+    kill -KILL "$@"
+    for pid; do wait_until gone "$pid"; done
 }
 
 # The socket of VM $1 (a uuid).

@@ -50,21 +50,28 @@ law "$(ls libsupervise/*.[ch])" "$lib client.h"
 law "$(ls libsupervise/opened.[ch])" "resource.h"
 law "$(ls helpers/virt-lockctl*.[ch])" "$lib client.h $(cd helpers && echo virt-lockctl*.h)"
 law "$(ls helpers/virt-lock-disks*.[ch])" "qmp.h resource.h virt-lock-disks.h"
+law "$(ls helpers/virt-lock-guard*.[ch])" \
+    "virt-lock-guard.h guard_wire.h drain.h sweep.h"
 law "supervisor/machine.c supervisor/machine.h" ""
 law "supervisor/proc.c supervisor/proc.h supervisor/cgroup.c supervisor/confine.h" ""
-law "supervisor/options.c supervisor/options.h" "$lib messages.h report.h"
-law "supervisor/disks.c supervisor/disks.h" "$lib options.h report.h"
+law "$(ls supervisor/options*.[ch])" "$lib options.h messages.h report.h"
+law "supervisor/disks.c supervisor/disks.h" "$lib beside.h options.h report.h"
 law "$(ls supervisor/unleased.[ch])" "$lib child.h lease.h"
+law "$(ls supervisor/attach.[ch])" "$lib options.h report.h proc.h"
+law "$(ls supervisor/sweep.[ch] supervisor/drain.[ch] supervisor/guard_wire.[ch])" ""
+law "$(ls supervisor/beside.[ch])" "qmp.h"
+law "$(ls supervisor/guard.[ch])" "qmp.h beside.h driver.h guard_wire.h watch.h"
 law "supervisor/messages.h supervisor/notify.c supervisor/notify.h supervisor/journal.h" ""
 law "supervisor/journal.c" "qmp.h"
 law "supervisor/report.c supervisor/report.h" "qmp.h journal.h notify.h messages.h"
 law "supervisor/driver.h" "record.h resource.h messages.h"
-law "$(ls supervisor/driver_*.[ch])" "$lib driver.h driver_file_internal.h"
+law "$(ls supervisor/driver_*.[ch])" "$lib drain.h driver.h driver_file_internal.h"
 law "$(ls supervisor/lease*.[ch])" "$lib driver.h"
-law "$(ls supervisor/child.[ch] supervisor/tree.[ch])" "qmp.h signals.h cgroup.h proc.h tree.h watch.h"
+law "$(ls supervisor/child*.[ch] supervisor/tree.[ch])" \
+    "qmp.h child.h signals.h cgroup.h proc.h sweep.h tree.h watch.h"
 law "$(ls supervisor/control.[ch] supervisor/session.[ch])" "qmp.h session.h control.h watch.h"
 law "supervisor/verbs.c supervisor/verbs_check.c supervisor/verbs.h" "$lib control.h supervisor.h"
-law "supervisor/main.c" "confine.h disks.h options.h report.h signals.h supervisor.h"
+law "supervisor/main.c" "attach.h confine.h disks.h options.h report.h signals.h supervisor.h"
 
 echo "lint: one room each signals and waits, exits, steps the machine"
 only() {
@@ -73,9 +80,10 @@ only() {
     [ -z "$found" ] || say "$3: $found"
 }
 only '\b(kill|pidfd_send_signal|waitid|waitpid|wait4) ?\(' \
-    '^(supervisor/child|helpers/virt-lock-disks-chain)\.c$' "signals or waits"
+    '^(supervisor/(child|sweep|guard)|helpers/virt-lock-(disks-chain|guard))\.c$' \
+    "signals or waits"
 only '[^_]\bexit ?\(' '^(supervisor/(main|seccomp_gen)\.c|helpers/)' "exits"
-only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask)?\.c)$' \
+only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask|_child)?\.c)$' \
     "steps the machine"
 only '\b(sleep|usleep|nanosleep|pthread_create|g_thread_new|system|popen) ?\(' \
     '^$' "sleeps, threads or shells"

@@ -10,6 +10,7 @@
 # Should:  leave nothing behind, however it ends.
 set -eu
 cd "$(dirname "$0")/../.."
+top=$PWD
 BUILD=$(realpath "$1")
 seconds=$2
 shift 2
@@ -28,6 +29,17 @@ race() {
         --stamper "$BUILD/tests/bin/stamper" "$@"
 }
 
+# guard WHAT ROUNDS: see guard.py
+guard() {
+    place=$dir/guard-$1
+    mkdir "$place"
+    (cd "$place" && FAKEVMM_PIDS=$place/pids /usr/bin/python3 -S "$top/tests/race/guard.py" \
+        "$BUILD" "$@" 2>"$place/log") || { tail -n 5 "$place/log"; exit 1; }
+}
+
 race nop --seconds 3 --disks 1 --option=--driver=nop --expect-overlaps \
     >"$dir/nop.log" || { cat "$dir/nop.log"; exit 1; }
 race file --seconds "$seconds" --least $((seconds * 5 / 2)) "$@"
+race guarded --seconds "$seconds" --least "$seconds" --option=--guard "$@"
+guard kill 500
+guard replace 500

@@ -106,8 +106,11 @@ static void on_released(gpointer opaque, LeaseSet set)
                     set == LEASE_SET_VM ? "vm-released " : "released ");
 }
 
-static const LeaseEvents events = {on_granted, on_denied, on_warning, on_lost,
-                                   on_released};
+static const LeaseEvents events = {.granted = on_granted,
+                                   .denied = on_denied,
+                                   .warning = on_warning,
+                                   .lost = on_lost,
+                                   .released = on_released};
 
 static void set_up(Puppet *p, gconstpointer data)
 {

@@ -186,6 +186,33 @@ static void help_and_version(void)
     g_assert_nonnull(strstr(version->text, VERSION));
 }
 
+static void attach(void)
+{
+    g_autoptr(Options) number = good("v --attach 4711 --disk /a");
+    g_autoptr(Options) exact = good("v --attach=4711:99");
+    g_autoptr(Options) pidfd = good("v --attach-pidfd 5 --name n");
+
+    g_assert_true(number->attach);
+    g_assert_cmpint(number->attach_pid, ==, 4711);
+    g_assert_cmpint(number->attach_pidfd, ==, -1);
+    g_assert_cmpuint(number->attach_start, ==, 0);
+    g_assert_cmpstr(number->name, ==, "attached");
+    g_assert_false(number->name_given);
+    g_assert_null(number->command);
+    g_assert_cmpuint(exact->attach_start, ==, 99);
+    g_assert_cmpint(pidfd->attach_pidfd, ==, 5);
+    g_assert_cmpint(pidfd->attach_pid, ==, 0);
+    g_assert_cmpstr(pidfd->name, ==, "n");
+    refused("v --attach 1:", "not the number of a process");
+    refused("v --attach -1", "not the number of a process");
+    refused("v --attach 99999999999", "not the number of a process");
+    refused("v --attach-pidfd x", "not the number of a descriptor");
+    refused("v --attach 1 --attach-pidfd 3", "given as well");
+    refused("v --attach 1 --group g", "keeps its own");
+    refused("v --attach 1 -- qemu", "there is no command where");
+    refused("v qemu --attach 1", "where only options may");
+}
+
 static void options_that_need_others(void)
 {
     refused("v --control-group-rw -- q", "no --control-group is given");
@@ -204,6 +231,7 @@ int main(int argc, char **argv)
     ADD(bad_values);
     ADD(long_name);
     ADD(help_and_version);
+    g_test_add_func("/options/attach", attach);
     g_test_add_func("/options/need", options_that_need_others);
     return g_test_run();
 }
