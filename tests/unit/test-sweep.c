@@ -15,8 +15,8 @@
 #define PATIENCE 10000
 
 /* A process with @children children, which do nothing; all are there when
- * this returns. */
-static pid_t make_family(int children)
+ * this returns. With @session, it leads one. */
+static pid_t make_family_in(int children, bool session)
 {
     int ready[2];
     char byte;
@@ -25,6 +25,8 @@ static pid_t make_family(int children)
     g_assert_cmpint(pipe(ready), ==, 0);
     pid = fork();
     if (pid == 0) {
+        if (session && setsid() < 0)
+            _exit(1);
         for (int i = 0; i < children; i++) {
             if (fork() == 0)
                 break;
@@ -39,6 +41,11 @@ static pid_t make_family(int children)
     close(ready[0]);
     close(ready[1]);
     return pid;
+}
+
+static pid_t make_family(int children)
+{
+    return make_family_in(children, false);
 }
 
 static void pin_family(Sweep *sweep, pid_t pid)
@@ -138,14 +145,14 @@ static void makes_exceptions(void)
 /* A guard is known by its session, whoever takes its place. */
 static void spares_a_session(void)
 {
-    pid_t pid = make_family(2), child;
+    pid_t pid = make_family_in(2, true), child;
     Sweep sweep;
 
     pin_family(&sweep, pid);
     child = sweep.all[1].pid;
     sweep_clear(&sweep);
     g_assert_true(sweep_init(&sweep, pid, pidfd_open(pid, 0)));
-    sweep_except_session(&sweep, getsid(0)); /* that of all of them */
+    sweep_except_session(&sweep, pid); /* that of all of them */
     g_assert_true(sweep_find(&sweep));
     g_assert_cmpuint(sweep.n, ==, 1);
     sweep_except_session(&sweep, child); /* no session of that number */
