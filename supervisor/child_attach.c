@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "../libsupervise/qmp.h"
@@ -114,6 +115,14 @@ gboolean child_attach(Child *child, pid_t pid, int pidfd, GError **error)
     child->attached = TRUE;
     child->kept = -1;
     child->sweep = (Sweep){.deaths = -1, .cgroup_kill = -1, .cgroup_procs = -1};
+    if (pidfd_send_signal(pidfd, 0, NULL, 0) < 0 && errno == EPERM) {
+        g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC,
+                    "cannot attach to process %d: it is another user's, and "
+                    "could not be killed (run the supervisor as root)",
+                    pid);
+        close(own);
+        return FALSE;
+    }
     child->kept = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
     if (own < 0 || child->kept < 0 || !sweep_init(&child->sweep, pid, own))
         return set_errno(error, "cannot watch process '%d'", pid);
