@@ -64,6 +64,21 @@ gboolean child_ask_status(const Child *child, int *status)
     return ask_status(child->kept, status);
 }
 
+/* --- its descendants ------------------------------------------------------ */
+
+/* Who is new is told of: once its parent is dead nobody else finds it. Nobody
+ * is told before child_adopt(), which tells of all. */
+static gboolean find(Child *child)
+{
+    size_t known = child->sweep.n;
+    gboolean whole = sweep_find(&child->sweep);
+
+    for (size_t i = known; child->started && i < child->sweep.n; i++)
+        child->events->found(child->opaque, child->sweep.all[i].pid,
+                             child->sweep.all[i].pidfd);
+    return whole;
+}
+
 /* The one that was the child is dead, others live: the first of them is the
  * child from now on. */
 static void adopt_next(Child *child)
@@ -81,10 +96,9 @@ static void look_after(Child *child)
     pid_t was = child->pid;
     size_t alive;
 
+    find(child);
     if (child->killing)
         sweep_kill(&child->sweep);
-    else
-        sweep_find(&child->sweep);
     alive = sweep_alive(&child->sweep);
     if (alive && child->sweep.all[0].pid == was)
         return; /* somebody else has died */
@@ -144,18 +158,23 @@ void child_adopt(Child *child)
     child->sweep.cgroup_procs =
         cgroup_open_of(child->pid, pids, &child->sweep.cgroup_kill);
     child->started = TRUE;
+}
+
+void child_say_started(Child *child)
+{
     child->events->started(child->opaque);
 }
 
 void attached_kill(Child *child)
 {
+    find(child);
     sweep_kill(&child->sweep);
 }
 
 gboolean attached_walk(const Child *child, TreeVisit visit, gpointer data)
 {
-    Sweep *sweep = (Sweep *)&child->sweep;
-    gboolean whole = sweep_find(sweep);
+    const Sweep *sweep = &child->sweep;
+    gboolean whole = find((Child *)child);
 
     for (size_t i = 0; i < sweep->n; i++) {
         if (visit(sweep->all[i].pid, sweep->all[i].pidfd, data))
