@@ -287,16 +287,19 @@ has_stamped() { # COUNT: so many have
     lives_without_guard
     started --guard
     lives_guarded
-    before=("${as_nobody[@]}")
-    as=()
+    # One that is another user's already is not attached to: this one becomes it.
+    mkfifo go
+    before=(sh -c 'read -r _ <go; exec "$@"' sh "${as_nobody[@]}")
     command_of
     spawn victim "${command[@]}"
     VICTIM=$PID
-    wait_until test -s ready
-    spawn vm setpriv --bounding-set=-kill --inh-caps=-kill "$SUPERVISOR" \
-        --name vm --uuid "$U" --disk a --attach "$VICTIM"
+    spawn vm "${as[@]}" "$SUPERVISOR" --name vm --uuid "$U" --disk a \
+        --attach "$VICTIM"
     SUP=$PID
     wait_until vm_state "$U" RUNNING
+    echo >go
+    wait_until test -s ready
+    as=()
     lives_guarded
 }
 
