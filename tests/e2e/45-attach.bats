@@ -219,9 +219,9 @@ thread.join()'
     requires setpriv
     victim
     open_to_everyone
-    chown $NOBODY "$T" a
-    run_program timeout -s KILL 60 setpriv --reuid $NOBODY \
-        --regid $NOBODY --clear-groups \
+    chown "$NOBODY" "$T" a
+    run_program timeout -s KILL 60 setpriv --reuid "$NOBODY" \
+        --regid "$NOBODY" --clear-groups \
         "$SUPERVISOR" --disk a --attach "$VICTIM"
     same "exit status" 125 "$status"
     matches "why" "cannot attach to process $VICTIM: it is another user's" \
