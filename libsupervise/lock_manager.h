@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: the lock manager API
+ *
+ * The C API by which a manager of virtual machines has each of them run under
+ * a virt-lock-supervisor. It is that of the RFC "The internal lock manager
+ * API" (libvirt, 2010), below called RFC, and of the later "Resource Lock
+ * Manager" page, below called DESIGN; "extension" is what neither has.
+ * The sequences are those of "Using the Lock Manager APIs", below USAGE.
+ * libsupervise(3) has complete programs.
+ *
+ * Unless a function says otherwise:
+ *  - 0 is success, -1 failure; virLockManagerGetLastError() says why. Nothing
+ *    that is passed by pointer is written on failure, but for NULL or -1 into
+ *    what it would have returned.
+ *  - strings are UTF-8 and copied; what is returned through a pointer to a
+ *    pointer is the caller's, by free() where nothing else is named.
+ *  - every call ends within the manager's deadline, 30 seconds or what
+ *    virLockManagerSetTimeout() has said: then the error is TIMEOUT, and what
+ *    was asked may still come to pass. None waits on a supervisor that does
+ *    not answer for longer.
+ *  - a call in the wrong phase is WRONG_STATE. PREPARING is a manager that
+ *    nothing has been started for yet; STARTED one whose supervisor has been
+ *    spoken to; ENDED one whose VM has ended, or was handed over.
+ *  - flags that are not listed are BAD_ARGUMENT, and so is NULL where it is
+ *    not allowed.
+ *  - one manager is used by one thread at a time; different managers can be
+ *    used by different threads. No signal handler is touched, no signal is
+ *    raised (SIGPIPE neither), and no process is started but by
+ *    virLockManagerAcquireObject() and virLockManagerAcquire().
+ *  - after fork() the child may go on with its copy of a manager, by a
+ *    connection of its own. Freeing a copy frees memory, and ends nothing.
+ */
+#ifndef LIBSUPERVISE_LOCK_MANAGER_H
+#define LIBSUPERVISE_LOCK_MANAGER_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A plug-in: how leases are taken. RFC. */
+typedef struct virLockManagerDriver virLockManagerDriver;
+typedef virLockManagerDriver *virLockManagerDriverPtr;
+
+/* A lock manager: one VM, whose supervisor it speaks to. RFC. */
+typedef struct virLockManager virLockManager;
+typedef virLockManager *virLockManagerPtr;
+
+/* How a resource is used; neither: exclusively, for writing. RFC. */
+typedef enum {
+    VIR_LOCK_MANAGER_RESOURCE_READONLY = (1 << 0),
+    VIR_LOCK_MANAGER_RESOURCE_SHARED = (1 << 1) /* shared, for writing */
+} virLockManagerResourceFlags;
+
+/* What a resource is. RFC; LEASE: DESIGN. */
+typedef enum {
+    VIR_LOCK_MANAGER_RESOURCE_TYPE_DISK = 0, /* an absolute path */
+    VIR_LOCK_MANAGER_RESOURCE_TYPE_LEASE = 1 /* a name: see AddResource */
+} virLockManagerResourceType;
+
+/* What is supervised: one thing, by the name of each document. */
+typedef enum {
+    VIR_LOCK_MANAGER_NEW_DOMAIN = 0,    /* RFC */
+    VIR_LOCK_MANAGER_START_DOMAIN = 0,  /* USAGE */
+    VIR_LOCK_MANAGER_OBJECT_DOMAIN = 0, /* USAGE */
+    VIR_LOCK_MANAGER_TYPE_DOMAIN = 0    /* DESIGN */
+} virLockManagerNewType;
+
+/* RFC. */
+typedef enum {
+    VIR_LOCK_MANAGER_NEW_MIGRATE = (1 << 0), /* the VM comes from elsewhere */
+    VIR_LOCK_MANAGER_NEW_ATTACH = (1 << 1)   /* it runs already */
+} virLockManagerNewFlags;
+
+/* RFC. */
+typedef enum {
+    VIR_LOCK_MANAGER_MIGRATE_CANCEL = (1 << 0) /* it stays where it was */
+} virLockManagerCompleteMigrateFlags;
+
+/* DESIGN. */
+typedef enum {
+    VIR_LOCK_MANAGER_PARAM_TYPE_STRING = 0,  /* value.str */
+    VIR_LOCK_MANAGER_PARAM_TYPE_CSTRING = 1, /* value.cstr */
+    VIR_LOCK_MANAGER_PARAM_TYPE_INT = 2,     /* value.i */
+    VIR_LOCK_MANAGER_PARAM_TYPE_LONG = 3,    /* value.l */
+    VIR_LOCK_MANAGER_PARAM_TYPE_UINT = 4,    /* value.ui */
+    VIR_LOCK_MANAGER_PARAM_TYPE_ULONG = 5,   /* value.ul */
+    VIR_LOCK_MANAGER_PARAM_TYPE_DOUBLE = 6,  /* value.d */
+    VIR_LOCK_MANAGER_PARAM_TYPE_UUID = 7     /* value.uuid, 16 raw bytes */
+} virLockManagerParamType;
+
+/* DESIGN. All is the caller's, and copied. */
+typedef struct virLockManagerParam virLockManagerParam;
+typedef virLockManagerParam *virLockManagerParamPtr;
+struct virLockManagerParam {
+    int type; /* virLockManagerParamType */
+    const char *key;
+    union {
+        int i;
+        long long l;
+        unsigned int ui;
+        unsigned long long ul;
+        double d;
+        char *str;
+        unsigned char uuid[16];
+        const char *cstr;
+    } value;
+};
+
+/* What kind of failure it was: the error classes of virt-lock-protocol(7).
+ * Extension. */
+typedef enum {
+    VIR_LOCK_MANAGER_ERROR_NONE = 0,
+    VIR_LOCK_MANAGER_ERROR_GENERIC = 1,
+    VIR_LOCK_MANAGER_ERROR_LEASE_BUSY = 2,    /* somebody else has it */
+    VIR_LOCK_MANAGER_ERROR_LEASE_LOST = 3,    /* the VM was, or is, killed */
+    VIR_LOCK_MANAGER_ERROR_NO_SUPERVISOR = 4, /* nobody answers for the VM */
+    VIR_LOCK_MANAGER_ERROR_WRONG_STATE = 5,   /* not now */
+    VIR_LOCK_MANAGER_ERROR_NOT_SUPPORTED = 6, /* the driver cannot do it */
+    VIR_LOCK_MANAGER_ERROR_BAD_ARGUMENT = 7,
+    VIR_LOCK_MANAGER_ERROR_TIMEOUT = 8
+} virLockManagerErrorCode;
+
+/* Who has a lease. What is not known is NULL or 0. Extension. */
+typedef struct {
+    const char *uuid;
+    const char *name;
+    const char *host;
+    pid_t pid;       /* of its supervisor, on @host */
+    long long since; /* seconds since 1970 */
+    int exiting;     /* it is being ended */
+} virLockManagerHolder;
+
+/* Extension. */
+typedef struct {
+    int code;                           /* virLockManagerErrorCode */
+    const char *message;                /* "cannot <verb> '<object>': <why>" */
+    const virLockManagerHolder *holder; /* with LEASE_BUSY, or NULL */
+} virLockManagerError;
+
+/**
+ * virLockManagerGetLastError:
+ *
+ * Why the last call of this thread that failed did so; any phase. A call that
+ * works does not change it. Extension.
+ *
+ * Returns the error, which is valid until this thread's next failure; code
+ * NONE and an empty message where there was none. Never NULL.
+ */
+const virLockManagerError *virLockManagerGetLastError(void);
+
+/**
+ * virLockManagerPluginLoad:
+ * @name: "file", "nop", or an engine for which virt-lock-driver-NAME is
+ *   installed; "sync-manager" is the name that "sanlock" once had
+ *
+ * Makes sure that the lease driver @name is installed. Nothing is loaded: a
+ * driver is a part of the supervisor, or a process of its own. A name can be
+ * loaded more than once, and is then to be unloaded as often. USAGE.
+ *
+ * Returns the driver, or NULL: NOT_SUPPORTED where it is not installed,
+ * BAD_ARGUMENT where @name is no name.
+ */
+virLockManagerDriverPtr virLockManagerPluginLoad(const char *name);
+
+/**
+ * virLockManagerPluginUnload:
+ * @driver: from virLockManagerPluginLoad(), or NULL
+ *
+ * Undoes one virLockManagerPluginLoad(). Managers that were made with @driver
+ * keep what they need. USAGE.
+ */
+void virLockManagerPluginUnload(virLockManagerDriverPtr driver);
+
+/* What a driver can do; a bit for each. Extension. */
+typedef enum {
+    VIR_LOCK_MANAGER_CAPABILITY_RESOURCES = (1 << 0), /* leases resources, */
+                                                      /* not only the VM */
+    VIR_LOCK_MANAGER_CAPABILITY_HOTPLUG = (1 << 1),   /* while it runs */
+    VIR_LOCK_MANAGER_CAPABILITY_MIGRATE = (1 << 2)    /* hands leases over */
+} virLockManagerCapabilities;
+
+/**
+ * virLockManagerGetCapabilities:
+ * @driver: the driver
+ * @capabilities: set to a mask of virLockManagerCapabilities
+ *
+ * Calls that need what the driver lacks fail with NOT_SUPPORTED (USAGE,
+ * Notes). Extension.
+ */
+int virLockManagerGetCapabilities(virLockManagerDriverPtr driver,
+                                  unsigned int *capabilities);
+
+/**
+ * virLockManagerNew:
+ * @driver: the driver implementation to use
+ * @type: the type of process to be supervised: VIR_LOCK_MANAGER_NEW_DOMAIN
+ * @flags: virLockManagerNewFlags; 0 for a normal start,
+ *   VIR_LOCK_MANAGER_NEW_MIGRATE where the VM comes from elsewhere,
+ *   VIR_LOCK_MANAGER_NEW_ATTACH where it runs, and this is a manager that has
+ *   restarted; not both
+ *
+ * Creates a context to supervise a process, usually a virtual machine, in
+ * phase PREPARING. Speaks to nobody. The directories of sockets and records
+ * are those of VIRT_LOCK_RUN_DIR and VIRT_LOCK_STATE_DIR as they are now, or
+ * the default, see virt-lock-supervisor(8). RFC.
+ *
+ * Returns a new manager, for virLockManagerFree() or virLockManagerDetach();
+ * NULL on failure.
+ */
+virLockManagerPtr virLockManagerNew(virLockManagerDriverPtr driver,
+                                    unsigned int type, unsigned int flags);
+
+/**
+ * virLockManagerNewParams:
+ * @nparams: how many @params there are
+ * @params: uuid (UUID, or a string), name, id; pid (UINT): the process that
+ *   the leases are for, see virLockManagerAcquire(); uri (CSTRING): the
+ *   manager's own, remembered for nobody; others as in
+ *   virLockManagerSetParameter(), whose text is made from the value
+ *
+ * virLockManagerNew() and virLockManagerSetParameter() in one: DESIGN's
+ * virLockManagerNew, which has the name of another function there.
+ */
+virLockManagerPtr virLockManagerNewParams(virLockManagerDriverPtr driver,
+                                          unsigned int type, size_t nparams,
+                                          const virLockManagerParam *params,
+                                          unsigned int flags);
+
+/**
+ * virLockManagerSetTimeout:
+ * @milliseconds: from 1 to 3600000
+ *
+ * The deadline of every later call on @manager; any phase. Extension.
+ */
+int virLockManagerSetTimeout(virLockManagerPtr manager, int milliseconds);
+
+/**
+ * virLockManagerSetParameter:
+ * @manager: the lock manager context, PREPARING
+ * @key: the parameter name
+ * @value: the parameter value
+ *
+ * Sets a configuration parameter of the managed process:
+ *
+ * - id: the domain unique id, as the manager counts
+ * - uuid: the domain uuid (RFC 4122 text); needed
+ * - name: the domain name
+ * - wait, stop-timeout, user, group, control-group, log-level, log-target,
+ *   run-dir, state-dir: the option of virt-lock-supervisor(8) of that name
+ * - guard: "on" or "off" (the default): its option --guard
+ *
+ * Any other is a parameter of the driver, its option --param; the supervisor
+ * refuses to start with those that the driver does not know. To set one again
+ * takes the place of what was. Setting parameters changes what
+ * virLockManagerGetSupervisorArgs() returns. RFC.
+ */
+int virLockManagerSetParameter(virLockManagerPtr manager, const char *key,
+                               const char *value);
+
+/**
+ * virLockManagerRegisterResource:
+ * @manager: the lock manager context, PREPARING
+ * @type: virLockManagerResourceType
+ * @name: the resource name: of a DISK an absolute path, which need not exist
+ *   yet; of a LEASE the text "LOCKSPACE:KEY[:PATH[:OFFSET]]" of the option
+ *   --lease
+ * @flags: virLockManagerResourceFlags, one at most
+ *
+ * Registers a resource that is required when the process starts. Where it is
+ * registered already: BAD_ARGUMENT. RFC.
+ */
+int virLockManagerRegisterResource(virLockManagerPtr manager, unsigned int type,
+                                   const char *name, unsigned int flags);
+
+/**
+ * virLockManagerAddResource:
+ * @type, @name, @flags: as in virLockManagerRegisterResource(), but that the
+ *   name of a LEASE is its key alone
+ * @nparams: how many @params there are; 0 for a DISK
+ * @params: for a LEASE: lockspace (a string; default: "default"), path (a
+ *   string), offset (ULONG, bytes; needs path)
+ *
+ * Associates a resource with the object for future acquisition: PREPARING, as
+ * virLockManagerRegisterResource(); STARTED, what the next
+ * virLockManagerAcquire() takes. DESIGN.
+ */
+int virLockManagerAddResource(virLockManagerPtr manager, unsigned int type,
+                              const char *name, size_t nparams,
+                              const virLockManagerParam *params,
+                              unsigned int flags);
+
+/**
+ * virLockManagerAcquireObject:
+ * @manager: the lock manager context, PREPARING
+ *
+ * Takes the leases of all that is registered, or none. Two forms:
+ *
+ * Called in the process that will become the VM, between fork and exec: starts
+ * a supervisor that attaches to it (its session and process group are its own,
+ * its parent init, its standard error the caller's), and returns when every
+ * lease is held. The process holds liveness then: descriptors that its exec
+ * must leave open. On failure nothing is held and the process is free to do
+ * as it likes. It must not have other threads that fork or exec meanwhile.
+ *
+ * Called after virLockManagerGetSupervisorArgs(): the manager has started, or
+ * is about to start, the supervisor itself. Waits until that one holds all.
+ *
+ * LEASE_BUSY with the holder where one has it; WRONG_STATE where a supervisor
+ * for the VM runs already. USAGE, "At guest startup".
+ */
+int virLockManagerAcquireObject(virLockManagerPtr manager);
+
+/**
+ * virLockManagerAcquireResource:
+ * @manager: the lock manager context, STARTED
+ * @type, @name, @flags: as in virLockManagerRegisterResource()
+ *
+ * Dynamically acquires a resource for a running process, before it is plugged
+ * in. The caller must have the right to open it as the flags ask: its opened
+ * descriptor is passed to the supervisor. LEASE_BUSY with the holder. RFC,
+ * whose prototype forgot @type, but not its comment.
+ */
+int virLockManagerAcquireResource(virLockManagerPtr manager, unsigned int type,
+                                  const char *name, unsigned int flags);
+
+/**
+ * virLockManagerReleaseResource:
+ *
+ * Dynamically releases a resource of a running process, after it was
+ * unplugged (with QEMU: after DEVICE_DELETED and blockdev-del). WRONG_STATE
+ * where the process has it open still. Returns when it is free, which waits
+ * for writes under way: TIMEOUT means that it will be free later. Arguments as
+ * in virLockManagerAcquireResource(), @flags are not looked at. RFC, as there.
+ */
+int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
+                                  const char *name, unsigned int flags);
+
+/**
+ * virLockManagerGetSupervisorPath:
+ *
+ * Retrieves the path of the supervisor binary: VIRT_LOCK_SUPERVISOR, or where
+ * it was installed; any phase. RFC.
+ *
+ * Returns an absolute path for free(), or NULL: NO_SUPERVISOR where nothing
+ * is there that can be executed.
+ */
+char *virLockManagerGetSupervisorPath(virLockManagerPtr manager);
+
+/**
+ * virLockManagerGetSupervisorContext:
+ *
+ * Retrieves the security context (the label, security.selinux) of the
+ * supervisor binary; any phase. RFC.
+ *
+ * Returns it for free(); NULL where it has none, which sets no error, or with
+ * one as virLockManagerGetSupervisorPath().
+ */
+char *virLockManagerGetSupervisorContext(virLockManagerPtr manager);
+
+/**
+ * virLockManagerGetSupervisorArgs:
+ * @manager: the lock manager context, PREPARING
+ * @argv: set to the arguments, the last one "--", and NULL; for
+ *   virLockManagerFreeArgs()
+ * @argc: set to their number, without the NULL; may be NULL
+ * @flags: 0
+ *
+ * Retrieves the arguments to pass to the supervisor binary ahead of the
+ * process's own: the manager executes path, @argv (from argv[1] on), and its
+ * own command. RFC.
+ */
+int virLockManagerGetSupervisorArgs(virLockManagerPtr manager, char ***argv,
+                                    int *argc, unsigned int flags);
+
+/* Frees what virLockManagerGetSupervisorArgs() returned; NULL is allowed.
+ * Extension. */
+void virLockManagerFreeArgs(char **argv);
+
+/**
+ * virLockManagerPrepareMigrate:
+ * @manager: the lock manager context of the source, STARTED
+ * @targetURI: destination of the migration; for people, may be NULL
+ * @flags: 0
+ *
+ * Notifies the supervisor that the process is about to be migrated: the leases
+ * are offered to one target, and to nobody else. virLockManagerGetStatus() has
+ * the state string that goes to it. RFC.
+ */
+int virLockManagerPrepareMigrate(virLockManagerPtr manager,
+                                 const char *targetURI, unsigned int flags);
+
+/**
+ * virLockManagerCompleteMigrateIn:
+ * @manager: the lock manager context of the target, STARTED
+ * @sourceURI: the origin of the migration; for people, may be NULL
+ * @flags: 0, or VIR_LOCK_MANAGER_MIGRATE_CANCEL where it was aborted: the
+ *   target's process is killed then
+ *
+ * Notifies the supervisor that the process has completed migration. Returns
+ * at once; the leases are exclusive when the source is gone. RFC.
+ */
+int virLockManagerCompleteMigrateIn(virLockManagerPtr manager,
+                                    const char *sourceURI, unsigned int flags);
+
+/**
+ * virLockManagerCompleteMigrateOut:
+ * @manager: the lock manager context of the source, STARTED
+ * @targetURI: the destination of the migration; for people, may be NULL
+ * @flags: 0, or VIR_LOCK_MANAGER_MIGRATE_CANCEL where it was aborted: returns
+ *   when the leases are exclusive again
+ *
+ * Notifies the supervisor that the process has completed migration: it is
+ * killed, and its leases are released. WRONG_STATE where no target has claimed
+ * them. RFC; USAGE calls the other function here by mistake.
+ */
+int virLockManagerCompleteMigrateOut(virLockManagerPtr manager,
+                                     const char *targetURI, unsigned int flags);
+
+/**
+ * virLockManagerAcquire:
+ * @manager: the lock manager context
+ * @state: from virLockManagerRelease() or virLockManagerInquire(), maybe of
+ *   another host; or NULL
+ * @flags: 0
+ *
+ * Acquires the leases of all resources of the object. PREPARING, and the
+ * parameter "pid" is the caller's own or not given: as
+ * virLockManagerAcquireObject(); with @state it is the target of a migration,
+ * and returns when it has claimed what the source offers, and asked for it.
+ * STARTED, or with the "pid" of a process that is supervised: takes what was
+ * added since, and has @state checked: one of this VM undoes a
+ * virLockManagerRelease() or does nothing; one of a source, on a target,
+ * completes the migration. BAD_ARGUMENT says what is wrong with a state:
+ * stale, foreign, truncated. DESIGN.
+ */
+int virLockManagerAcquire(virLockManagerPtr manager, const char *state,
+                          unsigned int flags);
+
+/**
+ * virLockManagerRelease:
+ * @manager: the lock manager context, STARTED
+ * @state: where to put the state string, for free(); or NULL
+ * @flags: 0
+ *
+ * Without a preceding virLockManagerInquire() the object is paused, and keeps
+ * its leases: what has the disks open is never without. After it, this begins
+ * the hand-over, as virLockManagerPrepareMigrate() does. DESIGN.
+ */
+int virLockManagerRelease(virLockManagerPtr manager, char **state,
+                          unsigned int flags);
+
+/**
+ * virLockManagerInquire:
+ * @manager: the lock manager context, STARTED
+ * @state: where to put the state string, for free()
+ * @flags: 0
+ *
+ * The state of the leases of all resources of the object, without releasing
+ * them: a string of [A-Za-z0-9:=._,-] that a target can acquire them with,
+ * once they are offered. DESIGN.
+ */
+int virLockManagerInquire(virLockManagerPtr manager, char **state,
+                          unsigned int flags);
+
+/**
+ * virLockManagerGetChild:
+ * @manager: the lock manager context
+ * @pid: set to the PID of the managed process
+ * @flags: 0
+ *
+ * PREPARING with VIR_LOCK_MANAGER_NEW_ATTACH: finds the running supervisor by
+ * uuid (NO_SUPERVISOR where there is none) and makes sure that name and id, if
+ * set, are its own (BAD_ARGUMENT). PREPARING otherwise: waits until the
+ * supervisor that the manager has started is there, and its process runs. The
+ * manager is STARTED then. STARTED: asks. To signal the process, use
+ * virLockManagerGetChildPidfd(): a number can be another process's by then.
+ * RFC.
+ */
+int virLockManagerGetChild(virLockManagerPtr manager, pid_t *pid,
+                           unsigned int flags);
+
+/**
+ * virLockManagerGetChildPidfd:
+ * @pidfd: set to a pidfd of the managed process (pidfd_open(2)), close-on-exec,
+ *   which the caller closes
+ *
+ * As virLockManagerGetChild(). Comes from the supervisor itself, so that it
+ * cannot be another process's. Extension.
+ */
+int virLockManagerGetChildPidfd(virLockManagerPtr manager, int *pidfd,
+                                unsigned int flags);
+
+/* One lease of a VM. Extension. */
+typedef struct {
+    unsigned int type;  /* virLockManagerResourceType */
+    unsigned int flags; /* virLockManagerResourceFlags */
+    const char *name;   /* a path, or "LOCKSPACE:KEY" */
+    const char *status; /* WANTED, HELD, RELEASING, LOST: query-leases */
+    long long since;    /* seconds since 1970; 0: not held */
+} virLockManagerLease;
+
+/**
+ * virLockManagerGetLeases:
+ * @leases: set to an array, for virLockManagerFreeLeases()
+ * @nleases: set to their number
+ *
+ * All leases of the VM but that of the VM itself. Phases as
+ * virLockManagerGetChild(). Extension.
+ */
+int virLockManagerGetLeases(virLockManagerPtr manager,
+                            virLockManagerLease **leases, size_t *nleases,
+                            unsigned int flags);
+void virLockManagerFreeLeases(virLockManagerLease *leases);
+
+/* How a VM is. Strings are NULL where there is nothing. Extension. */
+typedef struct {
+    const char *uuid;
+    const char *name;
+    const char *id;
+    const char *state;        /* RUNNING, OUTGOING, ...: query-status */
+    const char *reason;       /* why it is in that state, a clause */
+    pid_t supervisor;         /* its PID */
+    int migrating;            /* 0: no; 1: source; 2: target */
+    int claimed;              /* the source's offer has been taken up */
+    const char *peerURI;      /* as the manager has told */
+    const char *migrateState; /* the state string, on the source */
+} virLockManagerStatus;
+
+/**
+ * virLockManagerGetStatus:
+ * @status: set to how the VM is, for virLockManagerFreeStatus()
+ *
+ * Phases as virLockManagerGetChild(), but that there need not be a process
+ * yet. Extension.
+ */
+int virLockManagerGetStatus(virLockManagerPtr manager,
+                            virLockManagerStatus **status, unsigned int flags);
+void virLockManagerFreeStatus(virLockManagerStatus *status);
+
+/* What can happen to a VM. Extension. */
+typedef enum {
+    VIR_LOCK_MANAGER_EVENT_LEASE_LOST = 1,   /* it is being killed */
+    VIR_LOCK_MANAGER_EVENT_CHILD_EXIT = 2,   /* a process of it has ended */
+    VIR_LOCK_MANAGER_EVENT_STATE_CHANGE = 3, /* the supervisor's state */
+    VIR_LOCK_MANAGER_EVENT_RELEASED = 4,     /* all dead, every lease free */
+    VIR_LOCK_MANAGER_EVENT_CLOSED = 5        /* nobody tells any more: the */
+                                             /* supervisor ended, or cut us */
+} virLockManagerEventType;
+
+/* Valid within the callback. Extension. */
+typedef struct {
+    int type;           /* virLockManagerEventType */
+    const char *name;   /* LEASE_LOST: of what; STATE_CHANGE: the new one */
+    const char *reason; /* LEASE_LOST, STATE_CHANGE, CLOSED */
+    pid_t pid;          /* CHILD_EXIT */
+    int exitCode;       /* CHILD_EXIT: -1 where it was a signal, or unknown */
+    int signal;         /* CHILD_EXIT: 0 where it was none, or unknown */
+} virLockManagerEvent;
+
+/* May call functions of @manager, but not free it. Extension. */
+typedef void (*virLockManagerEventCallback)(virLockManagerPtr manager,
+                                            const virLockManagerEvent *event,
+                                            void *opaque);
+
+/**
+ * virLockManagerSetEventCallback:
+ * @callback: called by virLockManagerDispatch() and virLockManagerWait(), in
+ *   the thread that calls them; NULL for none
+ * @opaque: passed to it
+ *
+ * Any phase. Extension.
+ */
+int virLockManagerSetEventCallback(virLockManagerPtr manager,
+                                   virLockManagerEventCallback callback,
+                                   void *opaque);
+
+/**
+ * virLockManagerGetEventFD:
+ * @fd: set to a descriptor that is readable when virLockManagerDispatch() has
+ *   something to do; it stays the manager's
+ *
+ * STARTED. Extension.
+ */
+int virLockManagerGetEventFD(virLockManagerPtr manager, int *fd);
+
+/**
+ * virLockManagerDispatch:
+ *
+ * Calls the callback for all that has happened, and does not wait. STARTED, or
+ * ENDED: after CLOSED nothing more comes, and the descriptor is not readable.
+ * Extension.
+ */
+int virLockManagerDispatch(virLockManagerPtr manager);
+
+/**
+ * virLockManagerWait:
+ * @milliseconds: how long; -1: for ever; 0: looks
+ *
+ * Waits until the VM is dead and every lease free, and calls the callback for
+ * what happens meanwhile. TIMEOUT where it lives then; NO_SUPERVISOR where the
+ * supervisor vanished without having said so. STARTED, or ENDED. Extension.
+ */
+int virLockManagerWait(virLockManagerPtr manager, int milliseconds);
+
+/**
+ * virLockManagerShutdown:
+ * @manager: the lock manager context, STARTED or ENDED
+ * @flags: 0
+ *
+ * Informs the supervisor that the supervised process has been, or can be
+ * stopped: where it still runs it is asked to end (SIGTERM), and killed after
+ * the stop-timeout. Returns when it is dead and every lease is free; TIMEOUT
+ * means that it will be. RFC.
+ */
+int virLockManagerShutdown(virLockManagerPtr manager, unsigned int flags);
+
+/**
+ * virLockManagerFree:
+ * @manager: the lock manager context, or NULL; any phase
+ *
+ * Frees it. If the supervised process still runs, it is killed with prejudice:
+ * the supervisor is told, and where that one does not answer the process is
+ * killed directly; its leases stay until it is dead. Waits for neither. RFC.
+ */
+void virLockManagerFree(virLockManagerPtr manager);
+
+/**
+ * virLockManagerDetach:
+ * @manager: the lock manager context, or NULL; any phase
+ *
+ * Frees it, and leaves the supervised process running under its supervisor:
+ * for a manager that ends, and will be back. Extension.
+ */
+void virLockManagerDetach(virLockManagerPtr manager);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
