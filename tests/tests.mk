@@ -9,6 +9,9 @@ $(race): $(call obj,$(wildcard tests/race/*.c)) $(client) $(common)
 	$(LINKEXE)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common) $(disks)
 	$(LINKEXE)
+# Its lock_manager.h is a stand-in.
+$(BUILD)/tests/unit/test-domain-lock: $(BUILD)/tests/unit/test-domain-lock.o $(call obj,$(wildcard libsupervise/domain_lock*.c))
+	$(LINKEXE)
 $(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common) $(disks)
 	$(LINKEXE) $(FUZZER)
 
