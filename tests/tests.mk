@@ -1,13 +1,16 @@
 # Tests, benches and checks; the Makefile includes this.
 unit       := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
 fuzzers    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
-testbin    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bin/*.c))
+testbin    := $(patsubst %.c,$(BUILD)/%,$(filter-out %/vmmanager.c %/vmmanager-wrappers.c,$(wildcard tests/bin/*.c)))
 benchbin   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 race       := $(BUILD)/tests/race/race-disks
 
 $(race): $(call obj,$(wildcard tests/race/*.c)) $(client) $(common)
 	$(LINKEXE)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common) $(disks)
+	$(LINKEXE)
+# Its lock_manager.h is a stand-in.
+$(BUILD)/tests/unit/test-domain-lock: $(BUILD)/tests/unit/test-domain-lock.o $(call obj,$(wildcard libsupervise/domain_lock*.c))
 	$(LINKEXE)
 $(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(supervisor) $(common) $(disks)
 	$(LINKEXE) $(FUZZER)
