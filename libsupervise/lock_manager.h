@@ -7,7 +7,8 @@
  * API" (libvirt, 2010), below called RFC, and of the later "Resource Lock
  * Manager" page, below called DESIGN; "extension" is what neither has.
  * The sequences are those of "Using the Lock Manager APIs", below USAGE.
- * libsupervise(3) has complete programs.
+ * libsupervise(3) has complete programs. lock_manager_more.h has what neither
+ * document has: errors, events, leases.
  *
  * Unless a function says otherwise:
  *  - 0 is success, -1 failure; virLockManagerGetLastError() says why. Nothing
@@ -37,120 +38,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "lock_manager_more.h"
+#include "lock_manager_types.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* A plug-in: how leases are taken. RFC. */
-typedef struct virLockManagerDriver virLockManagerDriver;
-typedef virLockManagerDriver *virLockManagerDriverPtr;
-
-/* A lock manager: one VM, whose supervisor it speaks to. RFC. */
-typedef struct virLockManager virLockManager;
-typedef virLockManager *virLockManagerPtr;
-
-/* How a resource is used; neither: exclusively, for writing. RFC. */
-typedef enum {
-    VIR_LOCK_MANAGER_RESOURCE_READONLY = (1 << 0),
-    VIR_LOCK_MANAGER_RESOURCE_SHARED = (1 << 1) /* shared, for writing */
-} virLockManagerResourceFlags;
-
-/* What a resource is. RFC; LEASE: DESIGN. */
-typedef enum {
-    VIR_LOCK_MANAGER_RESOURCE_TYPE_DISK = 0, /* an absolute path */
-    VIR_LOCK_MANAGER_RESOURCE_TYPE_LEASE = 1 /* a name: see AddResource */
-} virLockManagerResourceType;
-
-/* What is supervised: one thing, by the name of each document. */
-typedef enum {
-    VIR_LOCK_MANAGER_NEW_DOMAIN = 0,    /* RFC */
-    VIR_LOCK_MANAGER_START_DOMAIN = 0,  /* USAGE */
-    VIR_LOCK_MANAGER_OBJECT_DOMAIN = 0, /* USAGE */
-    VIR_LOCK_MANAGER_TYPE_DOMAIN = 0    /* DESIGN */
-} virLockManagerNewType;
-
-/* RFC. */
-typedef enum {
-    VIR_LOCK_MANAGER_NEW_MIGRATE = (1 << 0), /* the VM comes from elsewhere */
-    VIR_LOCK_MANAGER_NEW_ATTACH = (1 << 1)   /* it runs already */
-} virLockManagerNewFlags;
-
-/* RFC. */
-typedef enum {
-    VIR_LOCK_MANAGER_MIGRATE_CANCEL = (1 << 0) /* it stays where it was */
-} virLockManagerCompleteMigrateFlags;
-
-/* DESIGN. */
-typedef enum {
-    VIR_LOCK_MANAGER_PARAM_TYPE_STRING = 0,  /* value.str */
-    VIR_LOCK_MANAGER_PARAM_TYPE_CSTRING = 1, /* value.cstr */
-    VIR_LOCK_MANAGER_PARAM_TYPE_INT = 2,     /* value.i */
-    VIR_LOCK_MANAGER_PARAM_TYPE_LONG = 3,    /* value.l */
-    VIR_LOCK_MANAGER_PARAM_TYPE_UINT = 4,    /* value.ui */
-    VIR_LOCK_MANAGER_PARAM_TYPE_ULONG = 5,   /* value.ul */
-    VIR_LOCK_MANAGER_PARAM_TYPE_DOUBLE = 6,  /* value.d */
-    VIR_LOCK_MANAGER_PARAM_TYPE_UUID = 7     /* value.uuid, 16 raw bytes */
-} virLockManagerParamType;
-
-/* DESIGN. All is the caller's, and copied. */
-typedef struct virLockManagerParam virLockManagerParam;
-typedef virLockManagerParam *virLockManagerParamPtr;
-struct virLockManagerParam {
-    int type; /* virLockManagerParamType */
-    const char *key;
-    union {
-        int i;
-        long long l;
-        unsigned int ui;
-        unsigned long long ul;
-        double d;
-        char *str;
-        unsigned char uuid[16];
-        const char *cstr;
-    } value;
-};
-
-/* What kind of failure it was: the error classes of virt-lock-protocol(7).
- * Extension. */
-typedef enum {
-    VIR_LOCK_MANAGER_ERROR_NONE = 0,
-    VIR_LOCK_MANAGER_ERROR_GENERIC = 1,
-    VIR_LOCK_MANAGER_ERROR_LEASE_BUSY = 2,    /* somebody else has it */
-    VIR_LOCK_MANAGER_ERROR_LEASE_LOST = 3,    /* the VM was, or is, killed */
-    VIR_LOCK_MANAGER_ERROR_NO_SUPERVISOR = 4, /* nobody answers for the VM */
-    VIR_LOCK_MANAGER_ERROR_WRONG_STATE = 5,   /* not now */
-    VIR_LOCK_MANAGER_ERROR_NOT_SUPPORTED = 6, /* the driver cannot do it */
-    VIR_LOCK_MANAGER_ERROR_BAD_ARGUMENT = 7,
-    VIR_LOCK_MANAGER_ERROR_TIMEOUT = 8
-} virLockManagerErrorCode;
-
-/* Who has a lease. What is not known is NULL or 0. Extension. */
-typedef struct {
-    const char *uuid;
-    const char *name;
-    const char *host;
-    pid_t pid;       /* of its supervisor, on @host */
-    long long since; /* seconds since 1970 */
-    int exiting;     /* it is being ended */
-} virLockManagerHolder;
-
-/* Extension. */
-typedef struct {
-    int code;                           /* virLockManagerErrorCode */
-    const char *message;                /* "cannot <verb> '<object>': <why>" */
-    const virLockManagerHolder *holder; /* with LEASE_BUSY, or NULL */
-} virLockManagerError;
-
-/**
- * virLockManagerGetLastError:
- *
- * Why the last call of this thread that failed did so; any phase. A call that
- * works does not change it. Extension.
- *
- * Returns the error, which is valid until this thread's next failure; code
- * NONE and an empty message where there was none. Never NULL.
- */
-const virLockManagerError *virLockManagerGetLastError(void);
 
 /**
  * virLockManagerPluginLoad:
@@ -174,25 +67,6 @@ virLockManagerDriverPtr virLockManagerPluginLoad(const char *name);
  * keep what they need. USAGE.
  */
 void virLockManagerPluginUnload(virLockManagerDriverPtr driver);
-
-/* What a driver can do; a bit for each. Extension. */
-typedef enum {
-    VIR_LOCK_MANAGER_CAPABILITY_RESOURCES = (1 << 0), /* leases resources, */
-                                                      /* not only the VM */
-    VIR_LOCK_MANAGER_CAPABILITY_HOTPLUG = (1 << 1),   /* while it runs */
-    VIR_LOCK_MANAGER_CAPABILITY_MIGRATE = (1 << 2)    /* hands leases over */
-} virLockManagerCapabilities;
-
-/**
- * virLockManagerGetCapabilities:
- * @driver: the driver
- * @capabilities: set to a mask of virLockManagerCapabilities
- *
- * Calls that need what the driver lacks fail with NOT_SUPPORTED (USAGE,
- * Notes). Extension.
- */
-int virLockManagerGetCapabilities(virLockManagerDriverPtr driver,
-                                  unsigned int *capabilities);
 
 /**
  * virLockManagerNew:
@@ -229,14 +103,6 @@ virLockManagerPtr virLockManagerNewParams(virLockManagerDriverPtr driver,
                                           unsigned int type, size_t nparams,
                                           const virLockManagerParam *params,
                                           unsigned int flags);
-
-/**
- * virLockManagerSetTimeout:
- * @milliseconds: from 1 to 3600000
- *
- * The deadline of every later call on @manager; any phase. Extension.
- */
-int virLockManagerSetTimeout(virLockManagerPtr manager, int milliseconds);
 
 /**
  * virLockManagerSetParameter:
@@ -484,129 +350,6 @@ int virLockManagerGetChild(virLockManagerPtr manager, pid_t *pid,
                            unsigned int flags);
 
 /**
- * virLockManagerGetChildPidfd:
- * @pidfd: set to a pidfd of the managed process (pidfd_open(2)), close-on-exec,
- *   which the caller closes
- *
- * As virLockManagerGetChild(). Comes from the supervisor itself, so that it
- * cannot be another process's. Extension.
- */
-int virLockManagerGetChildPidfd(virLockManagerPtr manager, int *pidfd,
-                                unsigned int flags);
-
-/* One lease of a VM. Extension. */
-typedef struct {
-    unsigned int type;  /* virLockManagerResourceType */
-    unsigned int flags; /* virLockManagerResourceFlags */
-    const char *name;   /* a path, or "LOCKSPACE:KEY" */
-    const char *status; /* WANTED, HELD, RELEASING, LOST: query-leases */
-    long long since;    /* seconds since 1970; 0: not held */
-} virLockManagerLease;
-
-/**
- * virLockManagerGetLeases:
- * @leases: set to an array, for virLockManagerFreeLeases()
- * @nleases: set to their number
- *
- * All leases of the VM but that of the VM itself. Phases as
- * virLockManagerGetChild(). Extension.
- */
-int virLockManagerGetLeases(virLockManagerPtr manager,
-                            virLockManagerLease **leases, size_t *nleases,
-                            unsigned int flags);
-void virLockManagerFreeLeases(virLockManagerLease *leases);
-
-/* How a VM is. Strings are NULL where there is nothing. Extension. */
-typedef struct {
-    const char *uuid;
-    const char *name;
-    const char *id;
-    const char *state;        /* RUNNING, OUTGOING, ...: query-status */
-    const char *reason;       /* why it is in that state, a clause */
-    pid_t supervisor;         /* its PID */
-    int migrating;            /* 0: no; 1: source; 2: target */
-    int claimed;              /* the source's offer has been taken up */
-    const char *peerURI;      /* as the manager has told */
-    const char *migrateState; /* the state string, on the source */
-} virLockManagerStatus;
-
-/**
- * virLockManagerGetStatus:
- * @status: set to how the VM is, for virLockManagerFreeStatus()
- *
- * Phases as virLockManagerGetChild(), but that there need not be a process
- * yet. Extension.
- */
-int virLockManagerGetStatus(virLockManagerPtr manager,
-                            virLockManagerStatus **status, unsigned int flags);
-void virLockManagerFreeStatus(virLockManagerStatus *status);
-
-/* What can happen to a VM. Extension. */
-typedef enum {
-    VIR_LOCK_MANAGER_EVENT_LEASE_LOST = 1,   /* it is being killed */
-    VIR_LOCK_MANAGER_EVENT_CHILD_EXIT = 2,   /* a process of it has ended */
-    VIR_LOCK_MANAGER_EVENT_STATE_CHANGE = 3, /* the supervisor's state */
-    VIR_LOCK_MANAGER_EVENT_RELEASED = 4,     /* all dead, every lease free */
-    VIR_LOCK_MANAGER_EVENT_CLOSED = 5        /* nobody tells any more: the */
-                                             /* supervisor ended, or cut us */
-} virLockManagerEventType;
-
-/* Valid within the callback. Extension. */
-typedef struct {
-    int type;           /* virLockManagerEventType */
-    const char *name;   /* LEASE_LOST: of what; STATE_CHANGE: the new one */
-    const char *reason; /* LEASE_LOST, STATE_CHANGE, CLOSED */
-    pid_t pid;          /* CHILD_EXIT */
-    int exitCode;       /* CHILD_EXIT: -1 where it was a signal, or unknown */
-    int signal;         /* CHILD_EXIT: 0 where it was none, or unknown */
-} virLockManagerEvent;
-
-/* May call functions of @manager, but not free it. Extension. */
-typedef void (*virLockManagerEventCallback)(virLockManagerPtr manager,
-                                            const virLockManagerEvent *event,
-                                            void *opaque);
-
-/**
- * virLockManagerSetEventCallback:
- * @callback: called by virLockManagerDispatch() and virLockManagerWait(), in
- *   the thread that calls them; NULL for none
- * @opaque: passed to it
- *
- * Any phase. Extension.
- */
-int virLockManagerSetEventCallback(virLockManagerPtr manager,
-                                   virLockManagerEventCallback callback,
-                                   void *opaque);
-
-/**
- * virLockManagerGetEventFD:
- * @fd: set to a descriptor that is readable when virLockManagerDispatch() has
- *   something to do; it stays the manager's
- *
- * STARTED. Extension.
- */
-int virLockManagerGetEventFD(virLockManagerPtr manager, int *fd);
-
-/**
- * virLockManagerDispatch:
- *
- * Calls the callback for all that has happened, and does not wait. STARTED, or
- * ENDED: after CLOSED nothing more comes, and the descriptor is not readable.
- * Extension.
- */
-int virLockManagerDispatch(virLockManagerPtr manager);
-
-/**
- * virLockManagerWait:
- * @milliseconds: how long; -1: for ever; 0: looks
- *
- * Waits until the VM is dead and every lease free, and calls the callback for
- * what happens meanwhile. TIMEOUT where it lives then; NO_SUPERVISOR where the
- * supervisor vanished without having said so. STARTED, or ENDED. Extension.
- */
-int virLockManagerWait(virLockManagerPtr manager, int milliseconds);
-
-/**
  * virLockManagerShutdown:
  * @manager: the lock manager context, STARTED or ENDED
  * @flags: 0
@@ -627,15 +370,6 @@ int virLockManagerShutdown(virLockManagerPtr manager, unsigned int flags);
  * killed directly; its leases stay until it is dead. Waits for neither. RFC.
  */
 void virLockManagerFree(virLockManagerPtr manager);
-
-/**
- * virLockManagerDetach:
- * @manager: the lock manager context, or NULL; any phase
- *
- * Frees it, and leaves the supervised process running under its supervisor:
- * for a manager that ends, and will be back. Extension.
- */
-void virLockManagerDetach(virLockManagerPtr manager);
 
 #ifdef __cplusplus
 }
