@@ -36,6 +36,7 @@ void client_free(Client *client)
     qmp_stream_free(client->stream);
     g_queue_free_full(client->events, free_event);
     json_decref(client->answer);
+    json_decref(client->data);
     g_free(client->path);
     g_free(client);
 }
@@ -52,6 +53,15 @@ gint64 client_deadline(int timeout_ms)
                : g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
 }
 
+int client_left(gint64 deadline)
+{
+    gint64 us = deadline - g_get_monotonic_time();
+
+    if (deadline < 0)
+        return -1;
+    return us <= 0 ? 0 : (int)MIN((us + 999) / 1000, G_MAXINT);
+}
+
 gboolean client_set_reason(GError **error, QmpErrorCode code,
                            const char *reason)
 {
@@ -64,15 +74,10 @@ static gboolean wait_for(Client *client, short events, gint64 deadline,
                          GError **error)
 {
     struct pollfd pollfd = {.fd = client->fd, .events = events};
-    int left = -1, n;
+    int n;
 
     do {
-        if (deadline >= 0) {
-            gint64 us = deadline - g_get_monotonic_time();
-
-            left = us <= 0 ? 0 : (int)MIN((us + 999) / 1000, G_MAXINT);
-        }
-        n = poll(&pollfd, 1, left);
+        n = poll(&pollfd, 1, client_left(deadline));
     } while (n < 0 && errno == EINTR);
     if (n > 0)
         return TRUE;
@@ -262,15 +267,26 @@ static gint64 send_command(Client *client, const char *command,
     return send_message(client, message, fd, deadline, error) ? id : 0;
 }
 
-static void set_wire_error(GError **error, const json_t *reply)
+static void set_wire_error(Client *client, GError **error, const json_t *reply)
 {
     const json_t *body = json_object_get(reply, "error");
     const char *class = json_string_value(json_object_get(body, "class"));
     const char *desc = json_string_value(json_object_get(body, "desc"));
 
+    client->data = json_incref(json_object_get(body, "data"));
     client_set_reason(error, qmp_error_code(class),
                       desc ? desc
                            : "the supervisor refused and gave no reason");
+}
+
+const json_t *client_error_data(const Client *client)
+{
+    return client->data;
+}
+
+void client_set_timeout(Client *client, int timeout_ms)
+{
+    client->timeout_ms = timeout_ms;
 }
 
 /* What @reply, which it takes, returns. */
@@ -280,7 +296,7 @@ static json_t *take_value(Client *client, json_t *reply, int *received_fd,
     json_t *value = json_incref(json_object_get(reply, "return"));
 
     if (!value)
-        set_wire_error(error, reply);
+        set_wire_error(client, error, reply);
     if (value && received_fd) {
         *received_fd = client->received_fd;
         client->received_fd = -1;
@@ -300,6 +316,7 @@ json_t *client_call(Client *client, const char *command, json_t *arguments,
 
     if (received_fd)
         *received_fd = -1;
+    g_clear_pointer(&client->data, json_decref);
     if (id)
         reply = next_reply(client, id, deadline, &reason);
     if (reply)

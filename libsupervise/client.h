@@ -51,6 +51,13 @@ json_t *client_begun(Client *client, GError **error);
 json_t *client_call(Client *client, const char *command, json_t *arguments,
                     int send_fd, int *received_fd, GError **error);
 
+/* The "data" that came with the last error from the wire, or NULL; stays the
+ * client's, until the next call. */
+const json_t *client_error_data(const Client *client);
+
+/* The deadline of every later call, milliseconds. */
+void client_set_timeout(Client *client, int timeout_ms);
+
 /*
  * client_ask, client_answer:
  * @timeout_ms: -1 waits for ever, 0 only looks

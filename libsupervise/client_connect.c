@@ -81,13 +81,14 @@ static gboolean read_greeting(Client *client, gint64 deadline, GError **error)
     return TRUE;
 }
 
-static gboolean negotiate(Client *client, GError **error)
+/* @deadline: see client_deadline(). */
+static gboolean negotiate(Client *client, gint64 deadline, GError **error)
 {
     g_autoptr(json_t) reply = NULL;
 
-    if (read_greeting(client, client_deadline(client->timeout_ms), error) &&
+    if (read_greeting(client, deadline, error) &&
         client_ask(client, "qmp_capabilities", error))
-        reply = client_answer(client, client->timeout_ms, error);
+        reply = client_answer(client, client_left(deadline), error);
     client->asked = 0;
     return reply != NULL;
 }
@@ -95,9 +96,10 @@ static gboolean negotiate(Client *client, GError **error)
 Client *client_connect(const char *path, int timeout_ms, GError **error)
 {
     g_autoptr(Client) client = client_new(path, timeout_ms);
+    gint64 deadline = client_deadline(timeout_ms);
     GError *reason = NULL;
 
-    if (connect_to(client, 0, &reason) && negotiate(client, &reason))
+    if (connect_to(client, 0, &reason) && negotiate(client, deadline, &reason))
         return g_steal_pointer(&client);
     g_propagate_error(error, prefixed(client, reason));
     return NULL;

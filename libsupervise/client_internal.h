@@ -21,13 +21,16 @@ struct Client {
     gint64 calls;    /* made so far: the id of the last one */
     gint64 asked;    /* the id of client_ask()'s, or 0 */
     json_t *answer;  /* the reply to that, met while reading events */
+    json_t *data;    /* of the last error from the wire; NULL: none */
     ClientStage stage;
     QmpStream *stream;
     GQueue *events; /* of json_t */
 };
 
-/* In CLOCK_MONOTONIC microseconds; -1 for none. */
+/* In CLOCK_MONOTONIC microseconds; -1 for none. And how many milliseconds,
+ * rounded up, are left until then. */
 gint64 client_deadline(int timeout_ms);
+int client_left(gint64 deadline);
 
 /* The reason alone: the callers say what could not be done. Always FALSE. */
 gboolean client_set_reason(GError **error, QmpErrorCode code,

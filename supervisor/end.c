@@ -32,8 +32,13 @@ void end_about(Supervisor *s, const Lease *lease)
         s->why_lease = g_strdup(lease_resource(lease)->name);
 }
 
-void end_denied(Supervisor *s, const GError *error)
+void end_denied(Supervisor *s, const GError *error, json_t *holder)
 {
+    if (s->verdict == VERDICT_NONE) {
+        s->denied = json_pack("{s:s}", "class", qmp_error_class(error));
+        if (holder)
+            json_object_set(s->denied, "holder", holder);
+    }
     end_fail(s,
              g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
                  ? EXIT_DENIED
@@ -72,7 +77,7 @@ static int conclude_attached(Supervisor *s)
     how = child_ask_status(s->child, &status)
               ? end_describe(status)
               : g_strdup("the process has ended; how is not known");
-    report_exit(s->report, 0, how, FALSE);
+    report_exit(s->report, 0, how, NULL, FALSE);
     return s->code = 0;
 }
 
@@ -92,13 +97,13 @@ int end_conclude(Supervisor *s)
                        s->code == EXIT_DENIED ? MESSAGE_LEASE_DENIED
                                               : MESSAGE_ENDED_BY_ERROR,
                        s->why_lease, "%s", s->why);
-        report_exit(s->report, s->code, s->why, FALSE);
+        report_exit(s->report, s->code, s->why, s->denied, FALSE);
         return s->code;
     }
     ended = end_describe(s->status);
     s->code = WIFEXITED(s->status) ? WEXITSTATUS(s->status)
                                    : 128 + WTERMSIG(s->status);
-    report_exit(s->report, s->code, ended, TRUE);
+    report_exit(s->report, s->code, ended, NULL, TRUE);
     return s->code;
 }
 
@@ -127,4 +132,5 @@ void end_undo(Supervisor *s)
     g_free(s->reason);
     g_free(s->why);
     g_free(s->why_lease);
+    json_decref(s->denied);
 }

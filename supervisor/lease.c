@@ -212,6 +212,11 @@ const Lease *lease_table_denied(LeaseTable *table)
     return table->denied;
 }
 
+json_t *lease_table_holder(LeaseTable *table)
+{
+    return table->holder;
+}
+
 guint lease_table_count(LeaseTable *table)
 {
     guint count = 0;

@@ -123,6 +123,8 @@ const Resource *lease_table_covering(LeaseTable *table, gboolean block,
 const GError *lease_table_error(LeaseTable *table);
 /* Which lease that is about; NULL where there is no error. */
 const Lease *lease_table_denied(LeaseTable *table);
+/* Who has it, as a record says; NULL where nobody is known. */
+json_t *lease_table_holder(LeaseTable *table);
 /* How many leases are not the VM's own. */
 guint lease_table_count(LeaseTable *table);
 const Resource *lease_resource(const Lease *lease);

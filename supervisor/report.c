@@ -376,12 +376,15 @@ void report_adopted(Report *report, pid_t pid)
                 report->state, pid);
 }
 
-void report_exit(Report *report, int code, const char *reason,
+void report_exit(Report *report, int code, const char *reason, json_t *more,
                  gboolean by_child)
 {
     g_autofree char *text = g_utf8_make_valid(reason, -1);
+    json_t *object =
+        json_pack("{s:i, s:s, s:s}", "exit-code", code, "reason", text,
+                  "source", by_child ? "child" : "supervisor");
 
-    write_status(report,
-                 json_pack("{s:i, s:s, s:s}", "exit-code", code, "reason", text,
-                           "source", by_child ? "child" : "supervisor"));
+    if (more)
+        json_object_update(object, more);
+    write_status(report, object);
 }

@@ -12,6 +12,7 @@
 #define SUPERVISOR_REPORT_H
 
 #include <glib.h>
+#include <jansson.h>
 #include <sys/types.h>
 
 #include "messages.h"
@@ -68,8 +69,9 @@ void report_print(const char *name, const char *sentence);
 void report_child(Report *report, pid_t pid);
 /* Another process is the child now. */
 void report_adopted(Report *report, pid_t pid);
-/* The last word. @by_child: the status is the child's own. */
-void report_exit(Report *report, int code, const char *reason,
+/* The last word. @by_child: the status is the child's own. @more: an object of
+ * what else there is to be said, or NULL; stays the caller's. */
+void report_exit(Report *report, int code, const char *reason, json_t *more,
                  gboolean by_child);
 
 #endif

@@ -24,7 +24,7 @@ static gboolean on_deadline(gpointer data)
     s->deadline = 0;
     /* Of all states with a deadline only the first ends without a child. */
     if (!machine_has_child(s->state) && busy)
-        end_denied(s, busy);
+        end_denied(s, busy, lease_table_holder(s->leases));
     else if (!machine_has_child(s->state))
         end_fail(s, EXIT_DENIED, "cannot acquire the leases: timed out");
     supervisor_step(s, MACHINE_EVENT_DEADLINE, "time is up");
@@ -110,15 +110,18 @@ static void enter(Supervisor *s, MachineState next, const char *reason)
 {
     const char *from = machine_state_name(s->state);
     const char *to = machine_state_name(next);
+    json_t *data;
 
     report_state(s->report, from, to, reason);
     s->state = next;
     s->state_since = g_get_real_time() / G_USEC_PER_SEC;
     g_free(s->reason);
     s->reason = g_strdup(reason);
-    control_event(
-        s->control, "STATE_CHANGE",
-        json_pack("{s:s, s:s, s:s}", "from", from, "to", to, "reason", reason));
+    data =
+        json_pack("{s:s, s:s, s:s}", "from", from, "to", to, "reason", reason);
+    if (s->denied)
+        json_object_update(data, s->denied);
+    control_event(s->control, "STATE_CHANGE", data);
 }
 
 /* Whoever is refused shall know that it will not be for long. */
@@ -173,7 +176,7 @@ static void on_denied(gpointer opaque, const GError *error, json_t *holder)
 {
     Supervisor *s = opaque;
 
-    end_denied(s, error);
+    end_denied(s, error, holder);
     supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
 }
 
@@ -304,7 +307,7 @@ int supervisor_run(const Options *options, Signals *signals)
         if (s.report) {
             report_log(s.report, MESSAGE_ENDED_BY_ERROR, NULL, "%s",
                        error->message);
-            report_exit(s.report, code, error->message, FALSE);
+            report_exit(s.report, code, error->message, NULL, FALSE);
         } else {
             report_print(options->name, error->message);
         }

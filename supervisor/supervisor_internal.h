@@ -64,6 +64,7 @@ struct Supervisor {
     int code;        /* of VERDICT_OWN */
     char *why;       /* of VERDICT_OWN and VERDICT_LOST */
     char *why_lease; /* which lease that is about; NULL: none */
+    json_t *denied;  /* class and holder of the refusal; NULL: none */
     gboolean has_status;
     int status; /* wait(2) status of the last child */
 };
@@ -115,8 +116,9 @@ int start_inherit(Supervisor *supervisor, guint number, guint *count,
 gboolean end_has_begun(const Supervisor *supervisor);
 /* Fixes the exit status: one of our own. */
 void end_fail(Supervisor *supervisor, int code, const char *why);
-/* ... because of what the lease table says, @error. */
-void end_denied(Supervisor *supervisor, const GError *error);
+/* ... because of what the lease table says, @error; @holder: who has it, or
+ * NULL. */
+void end_denied(Supervisor *supervisor, const GError *error, json_t *holder);
 /* The reason is about @lease, unless it was about another; NULL: none. */
 void end_about(Supervisor *supervisor, const Lease *lease);
 /* A lease is lost: the exit status will say so. */
