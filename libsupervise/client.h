@@ -55,6 +55,11 @@ json_t *client_call(Client *client, const char *command, json_t *arguments,
  * client's, until the next call. */
 const json_t *client_error_data(const Client *client);
 
+/* In CLOCK_MONOTONIC microseconds; -1 for none. And how many milliseconds,
+ * rounded up, are left until then. */
+gint64 client_deadline(int timeout_ms);
+int client_left(gint64 deadline);
+
 /* The deadline of every later call, milliseconds. */
 void client_set_timeout(Client *client, int timeout_ms);
 

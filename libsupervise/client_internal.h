@@ -27,11 +27,6 @@ struct Client {
     GQueue *events; /* of json_t */
 };
 
-/* In CLOCK_MONOTONIC microseconds; -1 for none. And how many milliseconds,
- * rounded up, are left until then. */
-gint64 client_deadline(int timeout_ms);
-int client_left(gint64 deadline);
-
 /* The reason alone: the callers say what could not be done. Always FALSE. */
 gboolean client_set_reason(GError **error, QmpErrorCode code,
                            const char *reason);

@@ -153,21 +153,23 @@ static GPtrArray *split_escaped(const char *text)
     }
 }
 
+void resource_append_escaped(GString *text, const char *part)
+{
+    for (; *part; part++) {
+        if (*part == ':' || *part == '\\')
+            g_string_append_c(text, '\\');
+        g_string_append_c(text, *part);
+    }
+}
+
 /* "LOCKSPACE:KEY", escaped: no two leases have one name. */
 static char *lease_name(const char *lockspace, const char *key)
 {
-    const char *const parts[] = {lockspace, key};
     GString *name = g_string_new(NULL);
 
-    for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
-        if (i)
-            g_string_append_c(name, ':');
-        for (const char *p = parts[i]; *p; p++) {
-            if (*p == ':' || *p == '\\')
-                g_string_append_c(name, '\\');
-            g_string_append_c(name, *p);
-        }
-    }
+    resource_append_escaped(name, lockspace);
+    g_string_append_c(name, ':');
+    resource_append_escaped(name, key);
     return g_string_free(name, FALSE);
 }
 
@@ -234,6 +236,27 @@ Resource *resource_parse_lease(const char *text, GError **error)
     resource->key = g_strdup(part[1]);
     resource->name = lease_name(part[0], part[1]);
     return g_steal_pointer(&resource);
+}
+
+char *resource_format(const Resource *resource)
+{
+    GString *text = g_string_new(NULL);
+
+    if (resource->kind == RESOURCE_DISK) {
+        for (const char *p = resource->path; *p; p++)
+            g_string_append(text, *p == ',' ? ",," : (char[]){*p, 0});
+        if (resource->mode != RESOURCE_EXCLUSIVE)
+            g_string_append_printf(text, ",%s",
+                                   resource_mode_name(resource->mode));
+        return g_string_free(text, FALSE);
+    }
+    g_string_append(text, resource->name);
+    if (resource->path) {
+        g_string_append_c(text, ':');
+        resource_append_escaped(text, resource->path);
+        g_string_append_printf(text, ":%" G_GUINT64_FORMAT, resource->offset);
+    }
+    return g_string_free(text, FALSE);
 }
 
 Resource *resource_copy(const Resource *resource)

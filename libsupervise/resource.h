@@ -60,6 +60,11 @@ typedef struct {
  * the current directory. */
 Resource *resource_parse_disk(const char *text, GError **error);
 Resource *resource_parse_lease(const char *text, GError **error);
+/* The text that these two parse, newly allocated. A lease's mode is no part of
+ * it. */
+char *resource_format(const Resource *resource);
+/* Appends @part of a lease's text, with backslashes where they are needed. */
+void resource_append_escaped(GString *text, const char *part);
 /* A disk by its plain path, no grammar. */
 Resource *resource_new_disk(const char *path, ResourceMode mode,
                             GError **error);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: a supervisor that is being started
+ *
+ * Whoever starts it is not told when its socket is there, so that the directory
+ * is watched; a directory that is missing is waited for in the one above.
+ */
+#include <poll.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "manager_internal.h"
+#include "places.h"
+
+/* A socket that is there may not be listened on yet: nothing tells of that. */
+#define ALMOST_MS 5
+
+static gboolean is_starting(const char *state)
+{
+    return g_str_equal(state, "STARTING") || g_str_equal(state, "ATTACHING");
+}
+
+/* --- until it is there ------------------------------------------------------
+ */
+
+/* Watches @dir, or the first that is there of those above it. */
+static int watch_dir(const char *dir)
+{
+    const guint32 mask =
+        IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_ONLYDIR;
+    g_autofree char *path = g_strdup(dir);
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+    while (fd >= 0 && inotify_add_watch(fd, path, mask) < 0) {
+        char *above = g_path_get_dirname(path);
+
+        if (g_str_equal(above, path)) {
+            g_free(above);
+            break;
+        }
+        g_free(path);
+        path = above;
+    }
+    return fd;
+}
+
+static void wait_for_change(int fd, const char *socket, int left_ms)
+{
+    struct pollfd change = {.fd = fd, .events = POLLIN};
+
+    if (fd < 0 || access(socket, F_OK) == 0)
+        left_ms = MIN(left_ms, ALMOST_MS);
+    poll(&change, 1, left_ms);
+}
+
+/* Watch first, look then: what comes in between is seen by one of them. */
+gboolean await_connected(virLockManagerPtr manager, GError **error)
+{
+    g_autofree char *socket = ask_socket(manager, error);
+    g_autofree char *dir = socket ? g_path_get_dirname(socket) : NULL;
+
+    while (socket) {
+        GError *reason = NULL;
+        int fd = watch_dir(dir);
+        gboolean there = ask_connect(manager, &reason);
+        gboolean wait = !there && g_error_matches(reason, QMP_ERROR,
+                                                  QMP_ERROR_NO_SUPERVISOR);
+
+        if (wait && ask_left(manager) > 0)
+            wait_for_change(fd, socket, ask_left(manager));
+        else if (wait)
+            g_set_error(error, QMP_ERROR, QMP_ERROR_TIMEOUT,
+                        "cannot find the supervisor of VM '%s': it is not "
+                        "there in time",
+                        manager_shown(manager));
+        else if (reason)
+            g_propagate_error(error, g_steal_pointer(&reason));
+        g_clear_error(&reason);
+        if (fd >= 0)
+            close(fd);
+        if (there || !wait || ask_left(manager) == 0)
+            return there;
+    }
+    return FALSE;
+}
+
+/* --- until it has its leases ------------------------------------------------
+ */
+
+/* The VM can be started again. */
+static void begin_again(virLockManagerPtr manager)
+{
+    ask_hang_up(manager);
+    manager->phase = PHASE_PREPARING;
+    manager->spoken_to = 0;
+}
+
+/* Always FALSE. @data: of the STATE_CHANGE, if there was one. */
+static gboolean say_refused(virLockManagerPtr manager, const json_t *data,
+                            GError **error)
+{
+    const char *class = json_string_value(json_object_get(data, "class"));
+    const char *reason = json_string_value(json_object_get(data, "reason"));
+
+    if (class) {
+        json_decref(manager->holder);
+        manager->holder = json_incref(json_object_get(data, "holder"));
+        g_set_error_literal(error, QMP_ERROR, (gint)qmp_error_code(class),
+                            reason);
+    } else {
+        g_set_error(error, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR,
+                    "cannot start VM '%s': %s", manager_shown(manager),
+                    reason ? reason : "its supervisor has ended");
+    }
+    begin_again(manager);
+    return FALSE;
+}
+
+/* Of an event: the state that the VM is in by now, or NULL. */
+static const char *new_state(const json_t *event)
+{
+    const char *name = json_string_value(json_object_get(event, "event"));
+
+    return g_strcmp0(name, "STATE_CHANGE") == 0
+               ? json_string_value(
+                     json_object_get(json_object_get(event, "data"), "to"))
+               : NULL;
+}
+
+static gboolean wait_for_leases(virLockManagerPtr manager, GError **error)
+{
+    for (;;) {
+        GError *reason = NULL;
+        json_t *event =
+            client_event(manager->client, ask_left(manager), &reason);
+        const char *state = new_state(event);
+        gboolean held = state && !is_starting(state);
+
+        if (reason) {
+            g_propagate_error(error, reason);
+            return FALSE;
+        }
+        if (!event || g_strcmp0(state, "GONE") == 0) {
+            say_refused(manager, json_object_get(event, "data"), error);
+            json_decref(event);
+            return FALSE;
+        }
+        watch_event(manager, event);
+        if (held)
+            return TRUE;
+    }
+}
+
+gboolean await_started(virLockManagerPtr manager, GError **error)
+{
+    g_autoptr(json_t) status = NULL;
+    const char *state;
+
+    if (!await_connected(manager, error))
+        return FALSE;
+    status = ask(manager, "query-status", NULL, -1, NULL, error);
+    state = json_string_value(json_object_get(status, "state"));
+    if (!status)
+        return FALSE;
+    if (g_strcmp0(state, "GONE") == 0)
+        return say_refused(manager, status, error);
+    return !state || !is_starting(state) || wait_for_leases(manager, error);
+}
+
+gboolean await_any(virLockManagerPtr manager, GError **error)
+{
+    return manager->phase == PHASE_PREPARING &&
+                   !(manager->flags & VIR_LOCK_MANAGER_NEW_ATTACH)
+               ? await_started(manager, error)
+               : ask_connect(manager, error);
+}

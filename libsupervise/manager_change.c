@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * DOC: leases that come and go, hand-over, the end
+ *
+ * Each is a command of the supervisor's, by its name on the wire.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "manager_internal.h"
+
+/* A command that returns nothing that matters; takes @arguments. */
+static gboolean tell(virLockManagerPtr manager, const char *command,
+                     json_t *arguments, GError **error)
+{
+    g_autoptr(json_t) value = ask(manager, command, arguments, -1, NULL, error);
+
+    return value != NULL;
+}
+
+/* --- single leases ----------------------------------------------------------
+ */
+
+/* The caller's right to open it decides, see virt-lock-protocol(7). -1 where
+ * there is nothing to open. */
+static gboolean open_resource(const Resource *resource, int *fd, GError **error)
+{
+    const int access = resource->mode == RESOURCE_EXCLUSIVE ? O_RDWR : O_RDONLY;
+
+    *fd = -1;
+    if (!resource->path)
+        return TRUE;
+    *fd = open(resource->path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return *fd >= 0 || set_errno(error, "cannot open '%s'", resource->path);
+}
+
+static json_t *lease_arguments(const Resource *resource)
+{
+    g_autofree char *lease =
+        resource->kind == RESOURCE_LEASE ? resource_format(resource) : NULL;
+
+    return lease ? json_pack("{s:s}", "lease", lease)
+                 : json_pack("{s:s}", "disk", resource->path);
+}
+
+static gboolean acquire(virLockManagerPtr manager, const Resource *resource,
+                        GError **error)
+{
+    g_autoptr(json_t) lease = NULL;
+    json_t *arguments;
+    int fd;
+
+    if (!open_resource(resource, &fd, error))
+        return FALSE;
+    arguments = lease_arguments(resource);
+    json_object_set_new(arguments, "mode",
+                        json_string(resource_mode_name(resource->mode)));
+    lease = ask(manager, "lease-acquire", arguments, fd, NULL, error);
+    if (fd >= 0)
+        close(fd);
+    return lease != NULL;
+}
+
+static gboolean can_hotplug(virLockManagerPtr manager, const char *verb,
+                            GError **error)
+{
+    return ask_connect(manager, error) &&
+           manager_can(manager, VIR_LOCK_MANAGER_CAPABILITY_HOTPLUG, verb,
+                       error);
+}
+
+int virLockManagerAcquireResource(virLockManagerPtr manager, unsigned int type,
+                                  const char *name, unsigned int flags)
+{
+    const char *verb = "acquire a resource for";
+    g_autoptr(Resource) resource = NULL;
+    GError *error = NULL;
+
+    if (manager_enter(manager, verb, PHASE_STARTED, 0, 0, &error))
+        resource = manager_resource(type, name, flags, &error);
+    if (resource && can_hotplug(manager, verb, &error))
+        acquire(manager, resource, &error);
+    return manager_result(manager, error);
+}
+
+int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
+                                  const char *name, unsigned int flags)
+{
+    const char *verb = "release a resource of";
+    g_autoptr(Resource) resource = NULL;
+    GError *error = NULL;
+
+    if (manager_enter(manager, verb, PHASE_STARTED, 0, 0, &error))
+        resource = manager_resource(type, name, 0, &error);
+    if (resource && can_hotplug(manager, verb, &error))
+        tell(manager, "lease-release", lease_arguments(resource), &error);
+    return manager_result(manager, error);
+}
+
+/* --- hand-over, as the RFC has it --------------------------------------------
+ */
+
+static gboolean can_migrate(virLockManagerPtr manager, GError **error)
+{
+    return ask_connect(manager, error) &&
+           manager_can(manager, VIR_LOCK_MANAGER_CAPABILITY_MIGRATE, "migrate",
+                       error);
+}
+
+/* An object with the URI that is known. */
+static json_t *uri_arguments(const char *name, const char *uri, GError **error)
+{
+    json_t *arguments = json_object();
+
+    if (uri && json_object_set_new(arguments, name, json_string(uri)) < 0) {
+        manager_bad(error, "cannot use the %s: it is not UTF-8", name);
+        g_clear_pointer(&arguments, json_decref);
+    }
+    return arguments;
+}
+
+int virLockManagerPrepareMigrate(virLockManagerPtr manager,
+                                 const char *targetURI, unsigned int flags)
+{
+    GError *error = NULL;
+
+    if (manager_enter(manager, "migrate", PHASE_STARTED, flags, 0, &error) &&
+        can_migrate(manager, &error)) {
+        json_t *arguments = uri_arguments("target-uri", targetURI, &error);
+
+        if (arguments)
+            tell(manager, "migrate-prepare", arguments, &error);
+    }
+    return manager_result(manager, error);
+}
+
+/* The side that this manager is of is the supervisor's to check. */
+static int complete(virLockManagerPtr manager, const char *direction,
+                    const char *uri_name, const char *uri, unsigned int flags)
+{
+    json_t *arguments;
+    GError *error = NULL;
+
+    if (!manager_enter(manager, "migrate", PHASE_STARTED, flags,
+                       VIR_LOCK_MANAGER_MIGRATE_CANCEL, &error) ||
+        !can_migrate(manager, &error))
+        return manager_result(manager, error);
+    if (flags & VIR_LOCK_MANAGER_MIGRATE_CANCEL) {
+        tell(manager, "migrate-cancel", NULL, &error);
+    } else if ((arguments = uri_arguments(uri_name, uri, &error))) {
+        json_object_set_new(arguments, "direction", json_string(direction));
+        tell(manager, "migrate-complete", arguments, &error);
+    }
+    return manager_result(manager, error);
+}
+
+int virLockManagerCompleteMigrateIn(virLockManagerPtr manager,
+                                    const char *sourceURI, unsigned int flags)
+{
+    return complete(manager, "in", "source-uri", sourceURI, flags);
+}
+
+int virLockManagerCompleteMigrateOut(virLockManagerPtr manager,
+                                     const char *targetURI, unsigned int flags)
+{
+    return complete(manager, "out", "target-uri", targetURI, flags);
+}
+
+/* --- the whole object, as the design has it
+ * ------------------------------------ */
+
+static gboolean is_held(const json_t *leases, const Resource *resource)
+{
+    const json_t *lease;
+    size_t i;
+
+    json_array_foreach (leases, i, lease) {
+        const char *kind = json_string_value(json_object_get(lease, "kind"));
+        const char *name = json_string_value(json_object_get(lease, "name"));
+
+        if (g_strcmp0(kind, resource_kind_name(resource->kind)) == 0 &&
+            g_strcmp0(name, resource->name) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* What was added since the start; what fails stays to be acquired. */
+static gboolean acquire_added(virLockManagerPtr manager, GError **error)
+{
+    g_autoptr(json_t) leases = NULL;
+
+    if (manager->added->len == 0)
+        return TRUE;
+    if (!can_hotplug(manager, "acquire a resource for", error))
+        return FALSE;
+    leases = ask(manager, "query-leases", NULL, -1, NULL, error);
+    while (leases && manager->added->len > 0) {
+        const Resource *next = g_ptr_array_index(manager->added, 0);
+
+        if (!is_held(leases, next) && !acquire(manager, next, error))
+            return FALSE;
+        g_ptr_array_remove_index(manager->added, 0);
+    }
+    return leases != NULL;
+}
+
+static gboolean acquire_all(virLockManagerPtr manager, const char *state,
+                            GError **error)
+{
+    json_t *arguments = json_object();
+
+    if (state &&
+        json_object_set_new(arguments, "state", json_string(state)) < 0) {
+        json_decref(arguments);
+        return manager_bad(error,
+                           "cannot acquire the leases of VM '%s': the "
+                           "state is not UTF-8",
+                           manager_shown(manager));
+    }
+    return tell(manager, "acquire", arguments, error);
+}
+
+/* Nothing runs yet, and this process is to be it, or has asked for the
+ * arguments to start it. */
+static gboolean is_to_start(const virLockManager *manager)
+{
+    return manager->phase == PHASE_PREPARING &&
+           !(manager->flags & VIR_LOCK_MANAGER_NEW_ATTACH) &&
+           (manager->pid == 0 || manager->pid == getpid());
+}
+
+static gboolean start(virLockManagerPtr manager, const char *state,
+                      GError **error)
+{
+    if (!argv_can_start(manager, error))
+        return FALSE;
+    return manager->has_args ? await_started(manager, error)
+                             : become_supervised(manager, state, error);
+}
+
+int virLockManagerAcquire(virLockManagerPtr manager, const char *state,
+                          unsigned int flags)
+{
+    GError *error = NULL;
+    gboolean more = TRUE;
+
+    if (manager_enter(manager, "acquire the leases of",
+                      PHASE_PREPARING | PHASE_STARTED, flags, 0, &error)) {
+        if (is_to_start(manager)) {
+            more = start(manager, state, &error) && state;
+        } else if (manager->phase == PHASE_PREPARING) {
+            /* Its resources are those that are wanted now. */
+            more = ask_connect(manager, &error);
+            while (more && manager->resources->len > 0)
+                g_ptr_array_add(manager->added,
+                                g_ptr_array_steal_index(manager->resources, 0));
+        }
+        if (more && acquire_added(manager, &error))
+            acquire_all(manager, state, &error);
+    }
+    return manager_result(manager, error);
+}
+
+int virLockManagerAcquireObject(virLockManagerPtr manager)
+{
+    GError *error = NULL;
+
+    if (manager_enter(manager, "start", PHASE_PREPARING, 0, 0, &error))
+        start(manager, NULL, &error);
+    return manager_result(manager, error);
+}
+
+static int ask_state(virLockManagerPtr manager, const char *verb,
+                     const char *command, char **state, unsigned int flags,
+                     GError *error)
+{
+    g_autoptr(json_t) value = NULL;
+    const char *text;
+
+    if (manager_enter(manager, verb, PHASE_STARTED, flags, 0, &error))
+        value = ask(manager, command, NULL, -1, NULL, &error);
+    text = json_string_value(json_object_get(value, "state"));
+    if (value && !text)
+        g_set_error(&error, QMP_ERROR, QMP_ERROR_GENERIC,
+                    "cannot %s VM '%s': the supervisor does not answer as one "
+                    "does",
+                    verb, manager_shown(manager));
+    else if (value && state)
+        *state = strdup(text);
+    return manager_result(manager, error);
+}
+
+int virLockManagerRelease(virLockManagerPtr manager, char **state,
+                          unsigned int flags)
+{
+    if (state)
+        *state = NULL;
+    return ask_state(manager, "release the leases of", "release", state, flags,
+                     NULL);
+}
+
+int virLockManagerInquire(virLockManagerPtr manager, char **state,
+                          unsigned int flags)
+{
+    GError *error = NULL;
+
+    if (state)
+        *state = NULL;
+    else
+        manager_bad(&error, "cannot inquire the leases of a VM: nowhere to put "
+                            "the state");
+    return error ? manager_result(manager, error)
+                 : ask_state(manager, "inquire the leases of", "inquire", state,
+                             flags, NULL);
+}
+
+/* --- the end ---------------------------------------------------------------
+ */
+
+/* Nobody answers any more. One that has ended in order takes its socket with
+ * it; of one that was killed it stays. */
+static gboolean has_ended_in_order(virLockManagerPtr manager)
+{
+    g_autofree char *socket = ask_socket(manager, NULL);
+    struct pollfd child = {.fd = manager->pidfd, .events = POLLIN};
+
+    return socket && access(socket, F_OK) < 0 && errno == ENOENT &&
+           (manager->pidfd < 0 || poll(&child, 1, 0) == 1);
+}
+
+static void shut_down(virLockManagerPtr manager, GError **error)
+{
+    GError *reason = NULL;
+
+    if (ask_connect(manager, &reason) &&
+        tell(manager, "shutdown", NULL, &reason) &&
+        watch_until_released(manager, manager->deadline, &reason))
+        return;
+    /* In KILLING, say, it is on its way. */
+    if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_WRONG_STATE) &&
+        manager->client) {
+        g_clear_error(&reason);
+        watch_until_released(manager, manager->deadline, &reason);
+    }
+    if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR) &&
+        (manager->released || has_ended_in_order(manager))) {
+        g_clear_error(&reason);
+        ask_ended(manager);
+    }
+    if (reason)
+        g_propagate_error(error, reason);
+}
+
+int virLockManagerShutdown(virLockManagerPtr manager, unsigned int flags)
+{
+    GError *error = NULL;
+
+    if (manager_enter(manager, "shut down", PHASE_STARTED | PHASE_ENDED, flags,
+                      0, &error) &&
+        manager->phase == PHASE_STARTED)
+        shut_down(manager, &error);
+    return manager_result(manager, error);
+}

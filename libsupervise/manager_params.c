@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* DOC: parameters, of the RFC one by one, of the design as an array. */
+#include <string.h>
+
+#include "manager_internal.h"
+#include "places.h"
+
+static void set(char **where, const char *value)
+{
+    g_free(*where);
+    *where = g_strdup(value);
+}
+
+static gboolean set_guard(virLockManagerPtr manager, const char *value,
+                          GError **error)
+{
+    if (!g_str_equal(value, "on") && !g_str_equal(value, "off"))
+        return manager_bad(error,
+                           "cannot set 'guard' to '%s': it is neither "
+                           "'on' nor 'off'",
+                           value);
+    manager->guard = g_str_equal(value, "on");
+    return TRUE;
+}
+
+static gboolean set_uuid(virLockManagerPtr manager, const char *value,
+                         GError **error)
+{
+    char *uuid = places_uuid(value, error);
+
+    if (!uuid)
+        return FALSE;
+    g_free(manager->uuid);
+    manager->uuid = uuid;
+    return TRUE;
+}
+
+static void set_other(virLockManagerPtr manager, const char *key,
+                      const char *value)
+{
+    ManagerSetting *setting;
+
+    for (guint i = 0; i < manager->settings->len; i++) {
+        setting = g_ptr_array_index(manager->settings, i);
+        if (g_str_equal(setting->key, key)) {
+            set(&setting->value, value);
+            return;
+        }
+    }
+    setting = g_new0(ManagerSetting, 1);
+    setting->key = g_strdup(key);
+    setting->value = g_strdup(value);
+    g_ptr_array_add(manager->settings, setting);
+}
+
+static gboolean set_parameter(virLockManagerPtr manager, const char *key,
+                              const char *value, GError **error)
+{
+    if (!g_utf8_validate(key, -1, NULL) || !g_utf8_validate(value, -1, NULL)) {
+        g_autofree char *shown = g_utf8_make_valid(key, -1);
+
+        return manager_bad(error, "cannot set '%s': it is not UTF-8", shown);
+    }
+    if (!*key || strchr(key, '='))
+        return manager_bad(error,
+                           "cannot set '%s': that is no parameter's name", key);
+    if (g_str_equal(key, "uuid"))
+        return set_uuid(manager, value, error);
+    if (g_str_equal(key, "guard"))
+        return set_guard(manager, value, error);
+    if (g_str_equal(key, "name"))
+        set(&manager->name, value);
+    else if (g_str_equal(key, "id"))
+        set(&manager->id, value);
+    else if (g_str_equal(key, "run-dir"))
+        set(&manager->run_dir, value);
+    else if (g_str_equal(key, "state-dir"))
+        set(&manager->state_dir, value);
+    else
+        set_other(manager, key, value);
+    return TRUE;
+}
+
+int virLockManagerSetParameter(virLockManagerPtr manager, const char *key,
+                               const char *value)
+{
+    GError *error = NULL;
+
+    if (manager_enter(manager, "set a parameter of", PHASE_PREPARING, 0, 0,
+                      &error)) {
+        if (key && value)
+            set_parameter(manager, key, value, &error);
+        else
+            manager_bad(&error, "cannot set a parameter: key or value is NULL");
+    }
+    return manager_result(manager, error);
+}
+
+static char *uuid_text(const unsigned char *u)
+{
+    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
+                           "%02x%02x%02x%02x%02x%02x",
+                           u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8],
+                           u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+}
+
+char *param_text(const virLockManagerParam *param)
+{
+    char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+    switch (param->type) {
+    case VIR_LOCK_MANAGER_PARAM_TYPE_STRING:
+        return g_strdup(param->value.str);
+    case VIR_LOCK_MANAGER_PARAM_TYPE_CSTRING:
+        return g_strdup(param->value.cstr);
+    case VIR_LOCK_MANAGER_PARAM_TYPE_INT:
+        return g_strdup_printf("%d", param->value.i);
+    case VIR_LOCK_MANAGER_PARAM_TYPE_LONG:
+        return g_strdup_printf("%lld", param->value.l);
+    case VIR_LOCK_MANAGER_PARAM_TYPE_UINT:
+        return g_strdup_printf("%u", param->value.ui);
+    case VIR_LOCK_MANAGER_PARAM_TYPE_ULONG:
+        return g_strdup_printf("%llu", param->value.ul);
+    case VIR_LOCK_MANAGER_PARAM_TYPE_DOUBLE:
+        return g_strdup(g_ascii_dtostr(number, sizeof number, param->value.d));
+    case VIR_LOCK_MANAGER_PARAM_TYPE_UUID:
+        return uuid_text(param->value.uuid);
+    default:
+        return NULL;
+    }
+}
+
+static gboolean set_pid(virLockManagerPtr manager, const char *text,
+                        GError **error)
+{
+    guint64 pid;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT32, &pid, NULL))
+        return manager_bad(error,
+                           "cannot set 'pid' to '%s': that is no "
+                           "process's number",
+                           text);
+    manager->pid = (pid_t)pid;
+    return TRUE;
+}
+
+gboolean params_set(virLockManagerPtr manager, const virLockManagerParam *param,
+                    GError **error)
+{
+    g_autofree char *text = param->key ? param_text(param) : NULL;
+
+    if (!text)
+        return manager_bad(error,
+                           "cannot set '%s': it has no value, or one of "
+                           "type %d, which is unknown",
+                           param->key ? param->key : "", param->type);
+    if (g_str_equal(param->key, "uri"))
+        return TRUE;
+    if (g_str_equal(param->key, "pid"))
+        return set_pid(manager, text, error);
+    return set_parameter(manager, param->key, text, error);
+}
