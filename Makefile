@@ -48,13 +48,15 @@ guard      := $(call obj,$(wildcard helpers/virt-lock-guard*.c) $(patsubst %,sup
 unit_file  := virt-lock-supervisor@.service
 mans       := $(patsubst %.pod,$(BUILD)/%,$(wildcard docs/*.pod))
 catalog    := $(BUILD)/virt-lock-supervisor.catalog
-makefiles  := Makefile tests/tests.mk
+makefiles  := Makefile tests/tests.mk libsupervise/libsupervise.mk
 
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(makefiles))
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(programs) $(mans) $(catalog) ## build the programs and the man pages
+include libsupervise/libsupervise.mk
+
+all: $(programs) $(solib) $(mans) $(catalog) ## build the programs, the library and the man pages
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(makefiles) | expand -t 20
@@ -97,8 +99,8 @@ $(catalog): $(BUILD)/tables
 
 include tests/tests.mk
 
-install: all ## into DESTDIR and PREFIX
-	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libexecdir) $(docdir)/examples $(compdir) $(unitdir) $(catalogdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 7 8)
+install: all install-library ## into DESTDIR and PREFIX
+	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libexecdir) $(docdir)/examples $(compdir) $(unitdir) $(catalogdir)) $(addprefix $(DESTDIR)$(mandir)/man,1 3 7 8)
 	install -m 755 $(BUILD)/virt-lock-supervisor $(DESTDIR)$(sbindir)
 	install -m 755 $(BUILD)/virt-lockctl $(BUILD)/virt-lock-disks $(DESTDIR)$(bindir)
 	install -m 755 $(BUILD)/virt-lock-guard $(DESTDIR)$(libexecdir)
@@ -109,7 +111,7 @@ install: all ## into DESTDIR and PREFIX
 	install -m 644 $(catalog) $(DESTDIR)$(catalogdir)
 	sed 's#@sbindir@#$(sbindir)#; s#@docdir@#$(docdir)#' helpers/systemd/$(unit_file).in > $(DESTDIR)$(unitdir)/$(unit_file)
 	chmod 644 $(DESTDIR)$(unitdir)/$(unit_file)
-uninstall: ## what install has put there
+uninstall: uninstall-library ## what install has put there
 	rm -f $(addprefix $(DESTDIR)$(compdir)/,$(completed))
 	rm -f $(DESTDIR)$(sbindir)/virt-lock-supervisor $(DESTDIR)$(libexecdir)/virt-lock-guard $(addprefix $(DESTDIR)$(bindir)/,virt-lockctl virt-lock-disks)
 	for m in $(notdir $(mans)); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$m; done

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "manager_internal.h"
+#include "sbindir.h"
 
 /* What is an option of the supervisor's; everything else is the driver's. */
 static const char *const options[] = {

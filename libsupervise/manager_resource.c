@@ -21,7 +21,7 @@ static gboolean mode_of(unsigned int flags, ResourceMode *mode, GError **error)
 Resource *manager_resource(unsigned int type, const char *name,
                            unsigned int flags, GError **error)
 {
-    ResourceMode mode;
+    ResourceMode mode = RESOURCE_EXCLUSIVE;
     Resource *resource = NULL;
 
     if (!name) {

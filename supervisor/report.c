@@ -54,6 +54,7 @@ static gboolean write_now(int fd, const char *text, gsize len)
     struct pollfd ready = {.fd = fd, .events = POLLOUT};
     ssize_t n;
 
+    errno = EAGAIN;
     if (poll(&ready, 1, 0) != 1)
         return FALSE;
     n = send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -290,8 +291,9 @@ static void write_status(Report *report, json_t *object)
     gsize len;
     g_autofree char *line = qmp_encode(object, &len);
 
+    /* A reader that went away does not want to know. */
     if (report->spec.json_status_fd >= 0 &&
-        !write_now(report->spec.json_status_fd, line, len))
+        !write_now(report->spec.json_status_fd, line, len) && errno != EPIPE)
         report_log(report, MESSAGE_REPORT_FAILED, NULL,
                    "cannot write to the JSON status descriptor: the line "
                    "is lost");

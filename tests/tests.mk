@@ -20,7 +20,7 @@ $(testbin) $(benchbin): $(BUILD)/%: %.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -static -MMD -MP -o $@ $<
 
-tests: $(programs) $(unit) $(fuzzers) $(testbin) $(race) $(mans) $(catalog) $(BUILD)/tables
+tests: $(programs) $(solib) $(vmmanager) $(unit) $(fuzzers) $(testbin) $(race) $(mans) $(catalog) $(BUILD)/tables
 check: deps ## build, and run every test (JOBS=N; STRICT=1: a skip fails)
 	+$(MAKE) -j$(JOBS) tests
 	tests/lib/check.sh $(BUILD) $(JOBS)

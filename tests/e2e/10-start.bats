@@ -201,7 +201,8 @@ read, write = os.pipe()
 os.close(read)
 command = [sys.argv[1], "--json-status-fd", str(write), "--", sys.argv[2],
            "--exit", "7"]
-assert subprocess.run(command, pass_fds=[write]).returncode == 7
+result = subprocess.run(command, pass_fds=[write], stderr=subprocess.PIPE)
+assert (result.returncode, result.stderr) == (7, b""), result
 END
 }
 
