@@ -43,7 +43,7 @@ uninstall-library:
 
 # A manager, in C99 and in C++, with the public headers and the library alone.
 vmmanager  := $(BUILD)/tests/bin/vmmanager $(BUILD)/tests/bin/vmmanager++
-VMFLAGS     = -O2 -g -Wall -Wextra -pedantic -Werror -Ilibsupervise -o $@ $(filter %.c,$^) $(solib) -Wl,-rpath,'$$ORIGIN/../..' $(SANITIZE)
+VMFLAGS     = -O2 -g -Wall -Wextra -pedantic -Werror -I. -o $@ $(filter %.c,$^) $(solib) -Wl,-rpath,'$$ORIGIN/../..' $(SANITIZE)
 $(vmmanager): tests/bin/vmmanager.c tests/bin/vmmanager-wrappers.c tests/bin/vmmanager.h $(headers) $(solib)
 	@mkdir -p $(@D)
 	$(if $(filter %++,$@),$(CXX) -x c++,$(CC) -std=c99) $(subst $(solib),-x none $(solib),$(VMFLAGS))

@@ -3,8 +3,8 @@
 #ifndef TEST_VMMANAGER_H
 #define TEST_VMMANAGER_H
 
-#include <domain_lock.h>
-#include <lock_manager.h>
+#include <libsupervise/domain_lock.h>
+#include <libsupervise/lock_manager.h>
 
 #include <sys/types.h>
 
