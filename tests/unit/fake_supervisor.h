@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -309,6 +310,7 @@ static void fake_start(Fake *fake, const char *run_dir)
     g_mutex_init(&fake->lock);
     fake->child = fork();
     if (fake->child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         execlp("sleep", "sleep", "600", NULL);
         _exit(127);
     }
