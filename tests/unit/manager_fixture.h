@@ -12,7 +12,7 @@
 /* A deadline for what must come to pass, and one for what must not;
  * milliseconds. */
 #define ENOUGH 20000
-#define LITTLE 200
+#define LITTLE 100
 
 /* Directories of a test's own, which managers know by the environment. */
 typedef struct {
