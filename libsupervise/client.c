@@ -276,7 +276,8 @@ static void set_wire_error(Client *client, GError **error, const json_t *reply)
     client->data = json_incref(json_object_get(body, "data"));
     client_set_reason(error, qmp_error_code(class),
                       desc ? desc
-                           : "the supervisor refused and gave no reason");
+                           : "cannot tell why the supervisor refuses: it gave "
+                             "no reason");
 }
 
 const json_t *client_error_data(const Client *client)

@@ -63,12 +63,24 @@ static void set_holder(LastError *last, const json_t *record)
     last->error.holder = &last->holder;
 }
 
+/* Names may hold anything, and a sentence is one line of text. */
+static char *one_line(const char *message)
+{
+    char *text = g_utf8_make_valid(message, -1);
+
+    for (char *c = text; *c; c++) {
+        if (g_ascii_iscntrl(*c))
+            *c = '?';
+    }
+    return text;
+}
+
 void error_set(GError *error, const json_t *holder)
 {
     LastError *last = g_new0(LastError, 1);
 
     last->error.code = code_of(error);
-    last->message = g_strdup(error->message);
+    last->message = one_line(error->message);
     last->error.message = last->message;
     if (holder && last->error.code == VIR_LOCK_MANAGER_ERROR_LEASE_BUSY)
         set_holder(last, holder);
