@@ -9,6 +9,9 @@ $(race): $(call obj,$(wildcard tests/race/*.c)) $(client) $(common)
 	$(LINKEXE)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common) $(disks)
 	$(LINKEXE)
+# The library's objects: what is not public can be looked at, too.
+$(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-manager*.c)): %: %.o $(lib_o)
+	$(LINKEXE)
 # Its lock_manager.h is a stand-in.
 $(BUILD)/tests/unit/test-domain-lock: $(BUILD)/tests/unit/test-domain-lock.o $(call obj,$(wildcard libsupervise/domain_lock*.c))
 	$(LINKEXE)
