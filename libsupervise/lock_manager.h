@@ -231,13 +231,14 @@ char *virLockManagerGetSupervisorContext(virLockManagerPtr manager);
  * virLockManagerGetSupervisorArgs:
  * @manager: the lock manager context, PREPARING
  * @argv: set to the arguments, the last one "--", and NULL; for
- *   virLockManagerFreeArgs()
+ *   virLockManagerFreeArgs(). The program's own name is not among them.
  * @argc: set to their number, without the NULL; may be NULL
  * @flags: 0
  *
  * Retrieves the arguments to pass to the supervisor binary ahead of the
- * process's own: the manager executes path, @argv (from argv[1] on), and its
- * own command. RFC.
+ * process's own: virLockManagerGetSupervisorPath() is to be executed with its
+ * own name, then all of @argv, then the process's command. BAD_ARGUMENT where
+ * the uuid is not set, WRONG_STATE with VIR_LOCK_MANAGER_NEW_ATTACH. RFC.
  */
 int virLockManagerGetSupervisorArgs(virLockManagerPtr manager, char ***argv,
                                     int *argc, unsigned int flags);
