@@ -165,11 +165,10 @@ static void test_vanished(void)
 
 int main(int argc, char **argv)
 {
-    static gboolean (*const uses[])(virLockManagerPtr) = {
-        free_only, dispatch, ask_and_watch};
-    static const char *const names[] = {"/ends/copy/free",
-                                        "/ends/copy/dispatch",
-                                        "/ends/copy/watch"};
+    static gboolean (*const uses[])(virLockManagerPtr) = {free_only, dispatch,
+                                                          ask_and_watch};
+    static const char *const names[] = {
+        "/ends/copy/free", "/ends/copy/dispatch", "/ends/copy/watch"};
     int result;
 
     tap_init(argc, argv);
