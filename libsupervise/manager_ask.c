@@ -31,9 +31,11 @@ char *ask_socket(const virLockManager *manager, GError **error)
     return NULL;
 }
 
+/* The descriptor that is polled, too, a copy shares with its original. */
 void ask_hang_up(virLockManagerPtr manager)
 {
-    watch_end(manager);
+    if (manager->asker == getpid())
+        watch_end(manager);
     g_clear_pointer(&manager->client, client_free);
 }
 
@@ -140,6 +142,7 @@ void ask_pump(virLockManagerPtr manager)
     GError *reason = NULL;
     json_t *event;
 
+    leave_what_is_shared(manager);
     while (manager->client) {
         event = client_event(manager->client, 0, &reason);
         if (event) {
@@ -160,7 +163,6 @@ gboolean ask_connect(virLockManagerPtr manager, GError **error)
     g_autofree char *path = NULL;
     g_autoptr(Client) client = NULL;
 
-    leave_what_is_shared(manager);
     ask_pump(manager);
     if (manager->client)
         return TRUE;

@@ -66,10 +66,11 @@ gboolean await_connected(virLockManagerPtr manager, GError **error)
         gboolean there = ask_connect(manager, &reason);
         gboolean wait = !there && g_error_matches(reason, QMP_ERROR,
                                                   QMP_ERROR_NO_SUPERVISOR);
+        gboolean late = wait && ask_left(manager) == 0;
 
-        if (wait && ask_left(manager) > 0)
+        if (wait && !late)
             wait_for_change(fd, socket, ask_left(manager));
-        else if (wait)
+        else if (late)
             g_set_error(error, QMP_ERROR, QMP_ERROR_TIMEOUT,
                         "cannot find the supervisor of VM '%s': it is not "
                         "there in time",
@@ -79,7 +80,7 @@ gboolean await_connected(virLockManagerPtr manager, GError **error)
         g_clear_error(&reason);
         if (fd >= 0)
             close(fd);
-        if (there || !wait || ask_left(manager) == 0)
+        if (!wait || late)
             return there;
     }
     return FALSE;
