@@ -54,6 +54,22 @@ static void wait_for_change(int fd, const char *socket, int left_ms)
     poll(&change, 1, left_ms);
 }
 
+/* Always FALSE. Takes @reason, why it could not be asked. */
+static gboolean say_absent(virLockManagerPtr manager, GError *reason,
+                           GError **error)
+{
+    if (!g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR)) {
+        g_propagate_error(error, reason);
+        return FALSE;
+    }
+    g_error_free(reason);
+    g_set_error(error, QMP_ERROR, QMP_ERROR_TIMEOUT,
+                "cannot find the supervisor of VM '%s': it is not there in "
+                "time",
+                manager_shown(manager));
+    return FALSE;
+}
+
 /* Watch first, look then: what comes in between is seen by one of them. */
 gboolean await_connected(virLockManagerPtr manager, GError **error)
 {
@@ -62,25 +78,18 @@ gboolean await_connected(virLockManagerPtr manager, GError **error)
 
     while (socket) {
         GError *reason = NULL;
-        int fd = watch_dir(dir);
+        int fd = watch_dir(dir), left_ms = 0;
         gboolean there = ask_connect(manager, &reason);
-        gboolean wait = !there && g_error_matches(reason, QMP_ERROR,
-                                                  QMP_ERROR_NO_SUPERVISOR);
 
-        if (wait && ask_left(manager) > 0)
-            wait_for_change(fd, socket, ask_left(manager));
-        else if (wait)
-            g_set_error(error, QMP_ERROR, QMP_ERROR_TIMEOUT,
-                        "cannot find the supervisor of VM '%s': it is not "
-                        "there in time",
-                        manager_shown(manager));
-        else if (reason)
-            g_propagate_error(error, g_steal_pointer(&reason));
-        g_clear_error(&reason);
+        if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR))
+            left_ms = ask_left(manager);
+        if (left_ms > 0)
+            wait_for_change(fd, socket, left_ms);
         if (fd >= 0)
             close(fd);
-        if (there || !wait || ask_left(manager) == 0)
-            return there;
+        if (there || left_ms == 0)
+            return there || say_absent(manager, reason, error);
+        g_clear_error(&reason);
     }
     return FALSE;
 }
