@@ -198,9 +198,12 @@ int virLockManagerAcquireResource(virLockManagerPtr manager, unsigned int type,
  *
  * Dynamically releases a resource of a running process, after it was
  * unplugged (with QEMU: after DEVICE_DELETED and blockdev-del). WRONG_STATE
- * where the process has it open still. Returns when it is free, which waits
- * for writes under way: TIMEOUT means that it will be free later. Arguments as
- * in virLockManagerAcquireResource(), @flags are not looked at. RFC, as there.
+ * where the process has it open still, or where that cannot be seen: of block
+ * devices, shared disks and files of others it cannot by a supervisor of root.
+ * With VIR_LOCK_MANAGER_RESOURCE_FORCE the caller's word decides. Returns when
+ * it is free, which waits for writes under way: TIMEOUT means that it will be
+ * free later. Arguments as in virLockManagerAcquireResource(), other @flags are
+ * not looked at. RFC, as there.
  */
 int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
                                   const char *name, unsigned int flags);
