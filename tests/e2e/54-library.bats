@@ -135,6 +135,43 @@ other_has_a() {
     leased b
 }
 
+# slow_to_execute: the child lives for a while before it is the VM
+slow_to_execute() {
+    requires strace
+    cat >slow <<END
+#!/bin/sh
+exec strace -f -qq -o /dev/null -e trace=execve \\
+    -e inject=execve:delay_enter=500000 "$SUPERVISOR" "\$@"
+END
+    chmod +x slow
+    export VIRT_LOCK_SUPERVISOR=$T/slow
+}
+
+@test "GetChild waits for a child that is about to run" {
+    slow_to_execute
+    running
+    works Shutdown
+    wait_until all_over
+}
+
+@test "GetChild does not wait for a child that cannot run" {
+    slow_to_execute
+    manager
+    new_manager
+    works RegisterResource disk "$T/a"
+    works GetSupervisorArgs
+    works run "$T/nowhere"
+    record "$SAID"
+    works AcquireObject
+    quickly fails $NO_SUPERVISOR \
+        "cannot start VM 'web1': .*'$T/nowhere': No such file" GetChild
+    wait_until is_free a
+    works Detach
+    new_manager
+    works RegisterResource disk "$T/a"
+    starts
+}
+
 # --- the process that becomes the VM -----------------------------------------
 
 @test "AcquireObject in the process that becomes the VM" {
