@@ -245,7 +245,7 @@ END
         AcquireObject
     is_free b
     lives "$CHILD"
-    M=manager
+    back_to manager
     works GetChild
 }
 
@@ -462,7 +462,7 @@ two_running() {
     starts
     OTHER="web1, $U, $(hostname), $SUP"
     U=$(uuid 1)
-    M=manager
+    back_to manager
     running --later --keep-open "$T/hot"
 }
 
@@ -476,13 +476,13 @@ two_running() {
         other $flag
         matches "other $flag" "^failed $BUSY \[web1, $U, .*, $SUP\]" "$SAID"
     done
-    M=manager
+    back_to manager
     fails $BAD_ARGUMENT "'$T/hot'" AcquireResource disk "$T/hot"
     works ReleaseResource disk "$T/hot"
     is_free hot
     other
     same "other" ok "$SAID"
-    M=manager
+    back_to manager
     fails $BUSY "\[$OTHER\] cannot acquire '$T/hot'" \
         AcquireResource disk "$T/hot"
     fails . "'$T/hot'" ReleaseResource disk "$T/hot"
@@ -504,7 +504,7 @@ has_open() { # PID FILE
 @test "a disk comes and goes, readonly and shared" {
     two_running
     for flag in readonly shared; do
-        M=manager
+        back_to manager
         works AcquireResource disk "$T/hot" $flag
         leased hot
         works GetLeases
@@ -513,10 +513,10 @@ has_open() { # PID FILE
         matches "other" "^failed $BUSY \[web1, $U, .*\]" "$SAID"
         other $flag
         same "other $flag" ok "$SAID"
-        M=manager
+        back_to manager
         released $flag
         leased hot
-        M=other
+        back_to other
         released $flag
         is_free hot
     done
@@ -537,12 +537,12 @@ released() { # FLAG
 @test "a lease without a disk comes and goes" {
     two_running
     works AcquireResource lease pool:ip1
-    M=other
+    back_to other
     fails $BUSY "\[web1, $U, $(hostname), $SUP\] .*'pool:ip1'" \
         AcquireResource lease pool:ip1
-    M=manager
+    back_to manager
     works ReleaseResource lease pool:ip1
-    M=other
+    back_to other
     works AcquireResource lease pool:ip1
     works GetLeases
     same "leases" "lease,exclusive,HELD,pool:ip1" "$SAID"
@@ -597,7 +597,7 @@ released() { # FLAG
     works Free
     end other
     lives "$CHILD"
-    M=manager
+    back_to manager
     works GetChild
 }
 
@@ -646,7 +646,7 @@ stopped() {
     end other
     lives "$CHILD"
     kill -CONT "$SUP"
-    M=manager
+    back_to manager
     works SetTimeout 30000
     # Each answer is that of its own question; what was asked comes to pass.
     works Shutdown

@@ -75,6 +75,11 @@ manager() {
     PIDS[$M]=$MANAGER
 }
 
+# back_to NAME: the next calls are those of that manager
+back_to() {
+    M=$1
+}
+
 # begin WORD...: the call is made, and not waited for
 begin() {
     CALL=$1
