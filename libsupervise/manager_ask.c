@@ -83,11 +83,30 @@ static gboolean is_the_same(virLockManagerPtr manager, const json_t *status,
     return TRUE;
 }
 
+/* What the driver can do; all of it where a supervisor does not say. */
+static unsigned int capabilities_of(const json_t *status)
+{
+    const json_t *names = json_object_get(status, "driver-can"), *name;
+    unsigned int can = VIR_LOCK_MANAGER_CAPABILITY_RESOURCES;
+    size_t i;
+
+    if (!json_is_array(names))
+        return plugin_capabilities("");
+    json_array_foreach (names, i, name) {
+        const char *text = json_string_value(name);
+
+        if (g_strcmp0(text, "hotplug") == 0)
+            can |= VIR_LOCK_MANAGER_CAPABILITY_HOTPLUG;
+        else if (g_strcmp0(text, "migrate") == 0)
+            can |= VIR_LOCK_MANAGER_CAPABILITY_MIGRATE;
+    }
+    return can;
+}
+
 static gboolean check_supervisor(virLockManagerPtr manager, Client *client,
                                  GError **error)
 {
     g_autoptr(json_t) status = NULL;
-    const char *driver;
 
     client_set_timeout(client, ask_left(manager));
     status = client_call(client, "query-status", NULL, -1, NULL, error);
@@ -97,8 +116,7 @@ static gboolean check_supervisor(virLockManagerPtr manager, Client *client,
         !is_it(manager, "id", manager->id, status, error) ||
         !is_the_same(manager, status, error))
         return FALSE;
-    driver = text_of(status, "driver");
-    manager->capabilities = plugin_capabilities(driver ? driver : "");
+    manager->capabilities = capabilities_of(status);
     return TRUE;
 }
 

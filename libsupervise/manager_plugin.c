@@ -6,6 +6,7 @@
  * it, virt-lock-driver-NAME. The table of those that were asked for is the only
  * thing here that all threads share.
  */
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,6 +38,23 @@ static const Known built_in[] = {
 
 static GMutex lock;
 static GPtrArray *loaded; /* of virLockManagerDriver */
+
+static void hold(void)
+{
+    g_mutex_lock(&lock);
+}
+
+static void let_go(void)
+{
+    g_mutex_unlock(&lock);
+}
+
+/* A process that is forked while another thread is in the table has it whole,
+ * and not locked for ever. */
+static void __attribute__((constructor)) survive_fork(void)
+{
+    pthread_atfork(hold, let_go, let_go);
+}
 
 static const Known *find_built_in(const char *name)
 {

@@ -21,6 +21,17 @@ LeaseTable *supervisor_leases(const Supervisor *s)
     return s->leases;
 }
 
+static json_t *driver_can(const DriverOps *ops)
+{
+    json_t *names = json_array();
+
+    if (ops->flags & DRIVER_HOTPLUG)
+        json_array_append_new(names, json_string("hotplug"));
+    if (ops->flags & DRIVER_MIGRATE)
+        json_array_append_new(names, json_string("migrate"));
+    return names;
+}
+
 json_t *supervisor_status(const Supervisor *s)
 {
     const GError *busy = lease_table_error(s->leases);
@@ -41,6 +52,7 @@ json_t *supervisor_status(const Supervisor *s)
             json_array_append_new(confined, json_string(confine_name(i)));
     }
     json_object_set_new(out, "confined", confined);
+    json_object_set_new(out, "driver-can", driver_can(s->ops));
     json_object_set_new(out, "guarantee", lease_table_guarantees(s->leases));
     if (guard_pid(s->guard))
         json_object_set_new(out, "guard",

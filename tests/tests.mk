@@ -67,5 +67,5 @@ run-demo: $(programs)
 lint: ## house rules, static analysis, man pages
 	tests/lib/deps.sh lint
 	+$(MAKE) -j$(JOBS) run-lint
-run-lint: $(programs) $(mans)
+run-lint: $(programs) $(solib) $(mans)
 	BUILD=$(BUILD) tests/lib/lint.sh $(BASE_CPPFLAGS)

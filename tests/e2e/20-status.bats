@@ -222,6 +222,7 @@ polls() {
         .host == $host and .pid == $pid and .["child-pid"] == $child and
         .state == "RUNNING" and (.reason | length > 0) and
         .driver == "file" and .leases == 3 and
+        .["driver-can"] == ["hotplug", "migrate"] and
         (.confined | type == "array") and
         .since >= $now and .since < $now + 60 and
         .["state-since"] >= .since' status.json || fail "$(<status.json)"

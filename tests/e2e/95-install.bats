@@ -8,7 +8,9 @@ setup() {
     root=$BATS_TEST_TMPDIR/root
     # The directory of the running build has been made by another make with
     # other options: ask for nothing to be built again.
-    make=(make -s "BUILD=${BUILD:-build}" "DESTDIR=$root")
+    BUILD=${BUILD:-build}
+    make=(make -s "BUILD=$BUILD" "DESTDIR=$root"
+        -o "$(readlink -f "$BUILD/libsupervise.so")")
 }
 
 # installed: what is there, relative to the root, sorted
@@ -21,6 +23,14 @@ installed() {
     diff - <(installed) <<'END'
 ./opt/vls/bin/virt-lock-disks
 ./opt/vls/bin/virt-lockctl
+./opt/vls/include/libsupervise/domain_lock.h
+./opt/vls/include/libsupervise/lock_manager.h
+./opt/vls/include/libsupervise/lock_manager_more.h
+./opt/vls/include/libsupervise/lock_manager_types.h
+./opt/vls/lib/libsupervise.so
+./opt/vls/lib/libsupervise.so.0
+./opt/vls/lib/libsupervise.so.0.0.1.0
+./opt/vls/lib/pkgconfig/libsupervise.pc
 ./opt/vls/lib/systemd/catalog/virt-lock-supervisor.catalog
 ./opt/vls/lib/systemd/system/virt-lock-supervisor@.service
 ./opt/vls/libexec/virt-lock-guard
@@ -37,6 +47,7 @@ installed() {
 ./opt/vls/share/doc/virt-lock-supervisor/file-protocol.md
 ./opt/vls/share/man/man1/virt-lock-disks.1
 ./opt/vls/share/man/man1/virt-lockctl.1
+./opt/vls/share/man/man3/libsupervise.3
 ./opt/vls/share/man/man7/virt-lock-protocol.7
 ./opt/vls/share/man/man8/virt-lock-supervisor.8
 END
@@ -63,15 +74,53 @@ END
 
 @test "single directories can be chosen" {
     "${make[@]}" -o all install PREFIX=/usr sbindir=/usr/libexec \
-        mandir=/man unitdir=/units catalogdir=/catalogs
+        mandir=/man unitdir=/units catalogdir=/catalogs libdir=/lib64 \
+        includedir=/headers
     [ -x "$root/usr/libexec/virt-lock-supervisor" ]
     [ -f "$root/man/man8/virt-lock-supervisor.8" ]
     grep -q '^ExecStart=/usr/libexec/virt-lock-supervisor ' \
         "$root/units/virt-lock-supervisor@.service"
     [ -f "$root/catalogs/virt-lock-supervisor.catalog" ]
+    [ -f "$root/headers/libsupervise/lock_manager.h" ]
+    grep -q '^libdir=/lib64$' "$root/lib64/pkgconfig/libsupervise.pc"
     "${make[@]}" uninstall PREFIX=/usr sbindir=/usr/libexec mandir=/man \
-        unitdir=/units catalogdir=/catalogs
+        unitdir=/units catalogdir=/catalogs libdir=/lib64 includedir=/headers
     [ "$(installed)" = "" ]
+}
+
+@test "what is linked with the library as it is installed runs" {
+    "${make[@]}" -o all install PREFIX=/usr
+    cat >"$root/first.c" <<'END'
+#include <libsupervise/domain_lock.h>
+#include <libsupervise/lock_manager.h>
+#include <stdio.h>
+
+int main(void)
+{
+    virLockManagerDriverPtr driver = virLockManagerPluginLoad("file");
+    unsigned int can = 0;
+
+    if (!driver || virLockManagerGetCapabilities(driver, &can) < 0)
+        return 1;
+    virLockManagerPluginUnload(driver);
+    printf("%x\n", can);
+    return 0;
+}
+END
+    system=$(pkg-config --variable pc_path pkg-config)
+    export PKG_CONFIG_LIBDIR=$root/usr/lib/pkgconfig:$system
+    # As it would be installed, but for where this test has its root.
+    flags=$(pkg-config --define-variable="prefix=$root/usr" \
+        --define-variable="libdir=$root/usr/lib" \
+        --define-variable="includedir=$root/usr/include" \
+        --cflags --libs libsupervise)
+    [ "$(pkg-config --modversion libsupervise)" = "$(<VERSION)" ]
+    for compiler in "gcc -std=c99" "g++ -x c++"; do
+        # shellcheck disable=SC2086
+        $compiler -Wall -Wextra -pedantic -Werror -o "$root/first" \
+            "$root/first.c" -x none $flags $SANITIZE
+        [ "$(LD_LIBRARY_PATH=$root/usr/lib "$root/first")" = 7 ]
+    done
 }
 
 # The directories as systemd will see them: the program must be there, and so
@@ -80,6 +129,7 @@ install_unit() {
     command -v systemd-analyze >/dev/null || skip "there is no systemd here"
     "${make[@]}" -o all install PREFIX=/usr "sbindir=$root/usr/sbin" DESTDIR= \
         "bindir=$root/usr/bin" "mandir=$root/usr/share/man" \
+        "libdir=$root/usr/lib" "includedir=$root/usr/include" \
         "docdir=$root/doc" "unitdir=$root/units" "catalogdir=$root/catalogs"
     unit=$root/units/virt-lock-supervisor@.service
 }

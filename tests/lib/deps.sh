@@ -30,7 +30,7 @@ packages_of() {
         # perl has prove
         packages_of build
         # binutils, cpio and lz4 build the guest
-        echo bats perl procps jq socat strace iproute2 python3 groff-base man-db \
+        echo abigail-tools bats g++ perl procps jq socat strace iproute2 python3 groff-base man-db \
             mount e2fsprogs nbdkit libnbd-bin qemu-system-x86 qemu-utils \
             binutils cpio lz4 \
             libc6-dbg valgrind \

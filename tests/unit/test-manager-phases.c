@@ -78,7 +78,7 @@ static void test_no_manager(void)
 /* USAGE, Notes: "it can return an error from all migrate calls". */
 static void test_no_migration(void)
 {
-    Fake fake = {.status = "\"driver\": \"nop\""};
+    Fake fake = {.status = "\"driver-can\": [\"hotplug\"]"};
     virLockManagerPtr manager;
     pid_t pid;
 
@@ -92,6 +92,30 @@ static void test_no_migration(void)
         assert_failed(manager_calls[i].call(manager), NOT_SUPPORTED,
                       "does not support it");
     }
+    g_assert_cmpstr(fake_heard(&fake), ==, "");
+    virLockManagerDetach(manager);
+    fake_stop(&fake);
+}
+
+/* USAGE, Notes: "it can return an error from all resource acquire/release
+ * calls". */
+static void test_no_hotplug(void)
+{
+    Fake fake = {.status = "\"driver-can\": [\"migrate\"]"};
+    virLockManagerPtr manager;
+    pid_t pid;
+
+    fake_start(&fake, places.run);
+    manager = manager_make("file", FAKE_UUID, VIR_LOCK_MANAGER_NEW_ATTACH);
+    assert_works(virLockManagerGetChild(manager, &pid, 0));
+    assert_failed(
+        virLockManagerAcquireResource(
+            manager, VIR_LOCK_MANAGER_RESOURCE_TYPE_DISK, "/dev/null", 0),
+        NOT_SUPPORTED, "does not support it");
+    assert_failed(
+        virLockManagerReleaseResource(
+            manager, VIR_LOCK_MANAGER_RESOURCE_TYPE_DISK, "/dev/null", 0),
+        NOT_SUPPORTED, "does not support it");
     g_assert_cmpstr(fake_heard(&fake), ==, "");
     virLockManagerDetach(manager);
     fake_stop(&fake);
@@ -164,6 +188,7 @@ int main(int argc, char **argv)
     g_test_add_func("/phases/all", test_phases);
     g_test_add_func("/phases/no-manager", test_no_manager);
     g_test_add_func("/phases/no-migration", test_no_migration);
+    g_test_add_func("/phases/no-hotplug", test_no_hotplug);
     g_test_add_func("/phases/flags", test_flags);
     g_test_add_func("/phases/nowhere", test_nowhere);
     result = g_test_run();

@@ -3,6 +3,9 @@
 #include "manager_fixture.h"
 #include "tap.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #define UUID "6f0e0000-0000-4000-8000-000000000001"
 
 static void test_drivers(void)
@@ -299,6 +302,35 @@ static gpointer fail_for_the_first_time(gpointer data)
     return NULL;
 }
 
+static gpointer load_again_and_again(gpointer ended)
+{
+    while (!g_atomic_int_get((gint *)ended))
+        virLockManagerPluginUnload(driver_load("nop"));
+    return NULL;
+}
+
+/* A process that is forked while another thread is in the table can use it. */
+static void test_fork(void)
+{
+    gint ended = FALSE;
+    GThread *other = g_thread_new("loads", load_again_and_again, &ended);
+
+    for (int i = 0; i < 300; i++) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0) {
+            alarm(10);
+            virLockManagerPluginUnload(driver_load("file"));
+            _exit(0);
+        }
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        g_assert_cmpint(status, ==, 0);
+    }
+    g_atomic_int_set(&ended, TRUE);
+    g_thread_join(other);
+}
+
 static void test_last_error(void)
 {
     g_thread_join(g_thread_new("error", fail_for_the_first_time, NULL));
@@ -310,6 +342,7 @@ int main(int argc, char **argv)
     g_test_add_func("/manager/driver/built-in", test_drivers);
     g_test_add_func("/manager/driver/none", test_no_drivers);
     g_test_add_func("/manager/driver/engine", test_engines);
+    g_test_add_func("/manager/driver/fork", test_fork);
     g_test_add_func("/manager/new", test_new);
     g_test_add_func("/manager/new/unloaded", test_unloaded);
     g_test_add_func("/manager/param/bad", test_bad_params);
