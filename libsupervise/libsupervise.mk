@@ -41,10 +41,13 @@ uninstall-library:
 	rm -f $(addprefix $(DESTDIR)$(libdir)/,$(notdir $(solib)) $(soname) libsupervise.so) $(DESTDIR)$(pkgconfigdir)/libsupervise.pc
 	rm -rf $(DESTDIR)$(includedir)/libsupervise
 
-# A manager, in C99 and in C++, with the public headers and the library alone.
-vmmanager  := $(BUILD)/tests/bin/vmmanager $(BUILD)/tests/bin/vmmanager++
+# Managers, in C99 and in C++, with the public headers and the library alone.
+both        = $(addprefix $(BUILD)/tests/,$(1) $(1)++)
+vmmanager  := $(call both,bin/vmmanager) $(call both,bin/libcall)
 VMFLAGS     = -O2 -g -Wall -Wextra -pedantic -Werror -I. -o $@ $(filter %.c,$^) $(solib) -Wl,-rpath,'$$ORIGIN/../..' $(SANITIZE)
-$(vmmanager): tests/bin/vmmanager.c tests/bin/vmmanager-wrappers.c tests/bin/vmmanager.h $(headers) $(solib)
+$(call both,bin/vmmanager): tests/bin/vmmanager.c tests/bin/vmmanager-wrappers.c tests/bin/vmmanager.h
+$(call both,bin/libcall): tests/bin/libcall.c tests/bin/libcall-calls.c tests/bin/libcall.h
+$(vmmanager): $(headers) $(solib)
 	@mkdir -p $(@D)
 	$(if $(filter %++,$@),$(CXX) -x c++,$(CC) -std=c99) $(subst $(solib),-x none $(solib),$(VMFLAGS))
 

@@ -205,13 +205,16 @@ int virLockManagerAcquireResource(virLockManagerPtr manager, unsigned int type,
 /**
  * virLockManagerReleaseResource:
  * @manager, @type, @name: as in virLockManagerAcquireResource()
- * @flags: not looked at
+ * @flags: VIR_LOCK_MANAGER_RESOURCE_FORCE, or 0
  *
  * Dynamically releases a resource of a running process, after it was
  * unplugged (with QEMU: after DEVICE_DELETED and blockdev-del). WRONG_STATE
- * where the process has it open still, BAD_ARGUMENT where it has no lease on
- * it. Returns when it is free, which waits for writes under way: TIMEOUT means
- * that it will be free later. RFC, as there.
+ * where the process has it open still, or where that cannot be seen: of block
+ * devices, shared disks and files of others it cannot by a supervisor of root.
+ * With VIR_LOCK_MANAGER_RESOURCE_FORCE the caller's word decides. BAD_ARGUMENT
+ * where it has no lease on it. Returns when it is free, which waits for writes
+ * under way: TIMEOUT means that it will be free later. Other @flags are not
+ * looked at. RFC, as there.
  */
 int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
                                   const char *name, unsigned int flags);

@@ -22,7 +22,9 @@ typedef virLockManager *virLockManagerPtr;
 /* How a resource is used; neither: exclusively, for writing. RFC. */
 typedef enum {
     VIR_LOCK_MANAGER_RESOURCE_READONLY = (1 << 0),
-    VIR_LOCK_MANAGER_RESOURCE_SHARED = (1 << 1) /* shared, for writing */
+    VIR_LOCK_MANAGER_RESOURCE_SHARED = (1 << 1), /* shared, for writing */
+    /* ReleaseResource: it is unplugged, seen or not. Extension. */
+    VIR_LOCK_MANAGER_RESOURCE_FORCE = (1 << 2)
 } virLockManagerResourceFlags;
 
 /* What a resource is. RFC; LEASE: DESIGN. */

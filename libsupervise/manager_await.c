@@ -54,6 +54,22 @@ static void wait_for_change(int fd, const char *socket, int left_ms)
     poll(&change, 1, left_ms);
 }
 
+/* Always FALSE. Takes @reason, why it could not be asked. */
+static gboolean say_absent(virLockManagerPtr manager, GError *reason,
+                           GError **error)
+{
+    if (!g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR)) {
+        g_propagate_error(error, reason);
+        return FALSE;
+    }
+    g_error_free(reason);
+    g_set_error(error, QMP_ERROR, QMP_ERROR_TIMEOUT,
+                "cannot find the supervisor of VM '%s': it is not there in "
+                "time",
+                manager_shown(manager));
+    return FALSE;
+}
+
 /* Watch first, look then: what comes in between is seen by one of them. */
 gboolean await_connected(virLockManagerPtr manager, GError **error)
 {
@@ -62,26 +78,18 @@ gboolean await_connected(virLockManagerPtr manager, GError **error)
 
     while (socket) {
         GError *reason = NULL;
-        int fd = watch_dir(dir);
+        int fd = watch_dir(dir), left_ms = 0;
         gboolean there = ask_connect(manager, &reason);
-        gboolean wait = !there && g_error_matches(reason, QMP_ERROR,
-                                                  QMP_ERROR_NO_SUPERVISOR);
-        gboolean late = wait && ask_left(manager) == 0;
 
-        if (wait && !late)
-            wait_for_change(fd, socket, ask_left(manager));
-        else if (late)
-            g_set_error(error, QMP_ERROR, QMP_ERROR_TIMEOUT,
-                        "cannot find the supervisor of VM '%s': it is not "
-                        "there in time",
-                        manager_shown(manager));
-        else if (reason)
-            g_propagate_error(error, g_steal_pointer(&reason));
-        g_clear_error(&reason);
+        if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR))
+            left_ms = ask_left(manager);
+        if (left_ms > 0)
+            wait_for_change(fd, socket, left_ms);
         if (fd >= 0)
             close(fd);
-        if (!wait || late)
-            return there;
+        if (there || left_ms == 0)
+            return there || say_absent(manager, reason, error);
+        g_clear_error(&reason);
     }
     return FALSE;
 }
@@ -129,28 +137,37 @@ static const char *new_state(const json_t *event)
                : NULL;
 }
 
+/* FALSE where it is the last that happens. @held: set where it is a state in
+ * which every lease is; may be NULL. */
+static gboolean wait_for_event(virLockManagerPtr manager, gboolean *held,
+                               GError **error)
+{
+    GError *reason = NULL;
+    json_t *event = client_event(manager->client, ask_left(manager), &reason);
+    const char *state = new_state(event);
+
+    if (reason) {
+        g_propagate_error(error, reason);
+        return FALSE;
+    }
+    if (!event || g_strcmp0(state, "GONE") == 0) {
+        say_refused(manager, json_object_get(event, "data"), error);
+        json_decref(event);
+        return FALSE;
+    }
+    if (held && state)
+        *held = !is_starting(state);
+    watch_event(manager, event);
+    return TRUE;
+}
+
 static gboolean wait_for_leases(virLockManagerPtr manager, GError **error)
 {
-    for (;;) {
-        GError *reason = NULL;
-        json_t *event =
-            client_event(manager->client, ask_left(manager), &reason);
-        const char *state = new_state(event);
-        gboolean held = state && !is_starting(state);
+    gboolean held = FALSE;
 
-        if (reason) {
-            g_propagate_error(error, reason);
-            return FALSE;
-        }
-        if (!event || g_strcmp0(state, "GONE") == 0) {
-            say_refused(manager, json_object_get(event, "data"), error);
-            json_decref(event);
-            return FALSE;
-        }
-        watch_event(manager, event);
-        if (held)
-            return TRUE;
-    }
+    while (!held && wait_for_event(manager, &held, error))
+        ;
+    return held;
 }
 
 gboolean await_started(virLockManagerPtr manager, GError **error)
@@ -167,6 +184,41 @@ gboolean await_started(virLockManagerPtr manager, GError **error)
     if (g_strcmp0(state, "GONE") == 0)
         return say_refused(manager, status, error);
     return !state || !is_starting(state) || wait_for_leases(manager, error);
+}
+
+/* The state that it was in, new; NULL and @error where it cannot be asked. */
+static char *ask_state(virLockManagerPtr manager, GError **error)
+{
+    g_autoptr(json_t) status =
+        ask(manager, "query-status", NULL, -1, NULL, error);
+    const char *state = json_string_value(json_object_get(status, "state"));
+
+    return status ? g_strdup(state ? state : "") : NULL;
+}
+
+/* A child that is there, but has not executed yet, is none yet. The state is
+ * asked for first: what has changed by the answer is an event after it. */
+json_t *await_child(virLockManagerPtr manager, int *pidfd, GError **error)
+{
+    for (;;) {
+        g_autofree char *state = ask_state(manager, error);
+        GError *reason = NULL;
+        json_t *child;
+
+        if (!state)
+            return NULL;
+        child = ask(manager, "query-child", NULL, -1, pidfd, &reason);
+        if (child)
+            return child;
+        if (!g_error_matches(reason, QMP_ERROR, QMP_ERROR_WRONG_STATE) ||
+            !g_str_equal(state, "RUNNING")) {
+            g_propagate_error(error, reason);
+            return NULL;
+        }
+        g_error_free(reason);
+        if (!wait_for_event(manager, NULL, error))
+            return NULL;
+    }
 }
 
 gboolean await_any(virLockManagerPtr manager, GError **error)

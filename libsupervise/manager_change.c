@@ -95,8 +95,13 @@ int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
 
     if (manager_enter(manager, verb, PHASE_STARTED, 0, 0, &error))
         resource = manager_resource(type, name, 0, &error);
-    if (resource && can_hotplug(manager, verb, &error))
-        tell(manager, "lease-release", lease_arguments(resource), &error);
+    if (resource && can_hotplug(manager, verb, &error)) {
+        json_t *arguments = lease_arguments(resource);
+
+        if (flags & VIR_LOCK_MANAGER_RESOURCE_FORCE)
+            json_object_set_new(arguments, "force", json_true());
+        tell(manager, "lease-release", arguments, &error);
+    }
     return manager_result(manager, error);
 }
 

@@ -10,6 +10,13 @@
 /* --- the child -------------------------------------------------------------
  */
 
+/* There was no child yet. */
+static gboolean is_starting(const virLockManager *manager)
+{
+    return manager->pidfd < 0 &&
+           !(manager->flags & VIR_LOCK_MANAGER_NEW_ATTACH);
+}
+
 /* Returns its number, and keeps its pidfd: that cannot become another's. */
 static pid_t find_child(virLockManagerPtr manager, GError **error)
 {
@@ -19,7 +26,9 @@ static pid_t find_child(virLockManagerPtr manager, GError **error)
 
     if (!await_any(manager, error))
         return 0;
-    child = ask(manager, "query-child", NULL, -1, &pidfd, error);
+    child = is_starting(manager)
+                ? await_child(manager, &pidfd, error)
+                : ask(manager, "query-child", NULL, -1, &pidfd, error);
     if (!child)
         return 0;
     pid = json_integer_value(json_object_get(child, "pid"));

@@ -151,9 +151,10 @@ void ask_ended(virLockManagerPtr manager);
 /* manager_await.c */
 /* Waits until a supervisor that is being started can be asked. */
 gboolean await_connected(virLockManagerPtr manager, GError **error);
-/* ... and until it has got all leases, or has
- * not. */
+/* ... and until it has got all leases, or has not. */
 gboolean await_started(virLockManagerPtr manager, GError **error);
+/* ... and until its child runs: query-child's answer, new, and @pidfd. */
+json_t *await_child(virLockManagerPtr manager, int *pidfd, GError **error);
 /* As the phase asks for it: finds the one that runs, or waits for it. */
 gboolean await_any(virLockManagerPtr manager, GError **error);
 

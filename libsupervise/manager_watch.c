@@ -232,6 +232,16 @@ static gboolean is_lost(virLockManagerPtr manager, GError **error)
     return TRUE;
 }
 
+/* Nothing comes after RELEASED but the end of the connection, and that is not
+ * waited for. */
+static void hear_no_more(virLockManagerPtr manager)
+{
+    if (manager->client)
+        watch_event(manager, NULL);
+    ask_ended(manager);
+    tell_all(manager);
+}
+
 gboolean watch_until_released(virLockManagerPtr manager, gint64 deadline,
                               GError **error)
 {
@@ -243,7 +253,7 @@ gboolean watch_until_released(virLockManagerPtr manager, gint64 deadline,
 
         tell_all(manager);
         if (manager->released) {
-            ask_ended(manager);
+            hear_no_more(manager);
             return TRUE;
         }
         if (is_lost(manager, error))

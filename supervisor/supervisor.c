@@ -20,14 +20,18 @@ static gboolean on_deadline(gpointer data)
 {
     Supervisor *s = data;
     const GError *busy = lease_table_error(s->leases);
+    const char *why = "time is up";
 
     s->deadline = 0;
     /* Of all states with a deadline only the first ends without a child. */
-    if (!machine_has_child(s->state) && busy)
+    if (!machine_has_child(s->state) && busy) {
+        why = busy->message;
         end_denied(s, busy, lease_table_holder(s->leases));
-    else if (!machine_has_child(s->state))
-        end_fail(s, EXIT_DENIED, "cannot acquire the leases: timed out");
-    supervisor_step(s, MACHINE_EVENT_DEADLINE, "time is up");
+    } else if (!machine_has_child(s->state)) {
+        why = "cannot acquire the leases: timed out";
+        end_fail(s, EXIT_DENIED, why);
+    }
+    supervisor_step(s, MACHINE_EVENT_DEADLINE, why);
     return G_SOURCE_REMOVE;
 }
 

@@ -1,7 +1,7 @@
 # Tests, benches and checks; the Makefile includes this.
 unit       := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
 fuzzers    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
-testbin    := $(patsubst %.c,$(BUILD)/%,$(filter-out %/vmmanager.c %/vmmanager-wrappers.c,$(wildcard tests/bin/*.c)))
+testbin    := $(patsubst %.c,$(BUILD)/%,$(filter-out tests/bin/vmmanager% tests/bin/lib%,$(wildcard tests/bin/*.c)))
 benchbin   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 race       := $(BUILD)/tests/race/race-disks
 

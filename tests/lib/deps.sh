@@ -33,6 +33,7 @@ packages_of() {
         echo abigail-tools bats g++ perl procps jq socat strace iproute2 python3 groff-base man-db \
             mount e2fsprogs nbdkit libnbd-bin qemu-system-x86 qemu-utils \
             binutils cpio lz4 \
+            libc6-dbg valgrind \
             libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu systemd ;;
     long)
         packages_of check
