@@ -160,6 +160,9 @@ gboolean file_is_lost(FileLease *f, int err);
 gboolean file_record_vm(FileDriver *driver, GError **error);
 /* Says in the records that the VM is being ended. */
 void file_record_exiting(FileDriver *driver);
+/* Says what has changed of the owner. */
+void file_tell(gpointer driver);
+json_t *file_told(gpointer driver);
 void file_write_records(FileLease *f);
 void file_remove_records(FileLease *f);
 
@@ -191,6 +194,7 @@ void file_stop_trying(FileLease *f);
 /* driver_file_handover.c */
 /* TRUE where a target was completed since @f was offered. */
 gboolean file_was_completed(const FileLease *f);
+gboolean file_completed(gpointer driver);
 DriverAnswer file_offer(gpointer driver, DriverLease *lease, GError **error);
 gboolean file_claimed(gpointer driver, DriverLease *lease, GError **error);
 DriverAnswer file_claim(gpointer driver, DriverLease *lease, GError **error);
