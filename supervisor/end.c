@@ -34,11 +34,13 @@ void end_about(Supervisor *s, const Lease *lease)
 
 void end_denied(Supervisor *s, const GError *error)
 {
+    g_autofree char *why = handover_explain(s, error);
+
     end_fail(s,
              g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
                  ? EXIT_DENIED
                  : EXIT_OWN_ERROR,
-             error->message);
+             why);
     end_about(s, lease_table_denied(s->leases));
 }
 
@@ -76,12 +78,26 @@ static int conclude_attached(Supervisor *s)
     return s->code = 0;
 }
 
+/* Its child has done what it was for, however it ended here. */
+static int conclude_handed_over(Supervisor *s)
+{
+    const char *uri = s->handover.uri;
+    g_autofree char *how =
+        g_strconcat("handed over", uri ? " to " : "", uri, NULL);
+
+    report_handed_over(s->report);
+    report_exit(s->report, 0, how, FALSE);
+    return s->code = 0;
+}
+
 int end_conclude(Supervisor *s)
 {
     g_autofree char *ended = NULL;
 
     if (s->verdict == VERDICT_LOST)
         s->code = EXIT_LOST;
+    else if (s->handover.handed_over)
+        return conclude_handed_over(s);
     if (s->verdict == VERDICT_NONE && s->options->attach)
         return conclude_attached(s);
     if (s->verdict == VERDICT_NONE && !s->has_status)
@@ -121,6 +137,7 @@ void end_undo(Supervisor *s)
             close(s->json_status_fd);
     }
     credentials_free(s->credentials);
+    handover_free(s);
     g_free(s->run_dir);
     g_free(s->state_dir);
     g_free(s->socket_path);

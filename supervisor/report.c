@@ -27,6 +27,7 @@ struct Report {
     char *pid_temp; /* the pid file before it has its name */
     int pid_temp_fd;
     gboolean pid_file_written;
+    gboolean handed_over;
     dev_t pid_file_device;
     ino_t pid_file_inode;
     int log;         /* standard error, or a descriptor of our own for it */
@@ -376,12 +377,20 @@ void report_adopted(Report *report, pid_t pid)
                 report->state, pid);
 }
 
+void report_handed_over(Report *report)
+{
+    report->handed_over = TRUE;
+}
+
 void report_exit(Report *report, int code, const char *reason,
                  gboolean by_child)
 {
     g_autofree char *text = g_utf8_make_valid(reason, -1);
+    json_t *status =
+        json_pack("{s:i, s:s, s:s}", "exit-code", code, "reason", text,
+                  "source", by_child ? "child" : "supervisor");
 
-    write_status(report,
-                 json_pack("{s:i, s:s, s:s}", "exit-code", code, "reason", text,
-                           "source", by_child ? "child" : "supervisor"));
+    if (report->handed_over)
+        json_object_set_new(status, "handed-over", json_true());
+    write_status(report, status);
 }

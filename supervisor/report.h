@@ -68,6 +68,8 @@ void report_print(const char *name, const char *sentence);
 void report_child(Report *report, pid_t pid);
 /* Another process is the child now. */
 void report_adopted(Report *report, pid_t pid);
+/* The last word will say so. */
+void report_handed_over(Report *report);
 /* The last word. @by_child: the status is the child's own. */
 void report_exit(Report *report, int code, const char *reason,
                  gboolean by_child);
