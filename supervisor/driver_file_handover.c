@@ -229,6 +229,8 @@ static DriverAnswer complete_vm(FileLease *vm, GError **error)
 
         if (f->role == ROLE_CLAIMED)
             f->role = ROLE_COMPLETED;
+        else if (f != vm) /* what is shared: the source's record goes */
+            file_write_records(f);
     }
     return DRIVER_DONE;
 }

@@ -48,6 +48,7 @@ typedef struct {
     gboolean check_all; /* ... on every file system, not on remote ones only */
     guint drain_s;      /* how long an object that is open is waited for */
     guint check_source, look_source;
+    guint64 run; /* R, see docs/file-protocol.md; 0: nobody looks at it */
 } FileDriver;
 
 /* One D: a description of our own, and two bytes of it. */
@@ -137,7 +138,7 @@ gboolean file_set_byte(FileLease *f, const Place *place, guint64 byte, int type,
                        GError **error);
 gboolean file_set_leases(FileLease *f, int type, GError **error);
 gboolean file_set_claims(FileLease *f, int type, GError **error);
-/* Read-locks our own liveness byte, or unlocks it. */
+/* Read-locks our own liveness byte, or unlocks it; with the VM's own, R. */
 gboolean file_set_live(FileLease *f, int type, GError **error);
 /* LEASE_BUSY where others live; @shared: VS, not VE. */
 gboolean file_others_gone(FileLease *f, gboolean shared, GError **error);

@@ -109,6 +109,8 @@ gboolean handover_find_source(Supervisor *s, GError **error)
     h->target = lease_table_has_source(s->leases);
     if (h->target) {
         h->source = driver_file.told(s->file_driver);
+        if (h->source)
+            h->token = token_new(s->ops->name, h->source);
         return handover_check(s, s->options->state, TRUE, error);
     }
     if (s->options->state) {
