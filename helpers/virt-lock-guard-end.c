@@ -3,10 +3,11 @@
  * DOC: the supervisor is gone
  *
  *  1. Which disks does a QEMU have locked?
- *  2. Kill: the child, its descendants, its control group, again whenever one
- *     has died and every second; and who has the VM's liveness, however deep
- *     or orphaned, where we are allowed to see that. (Not of an attached
- *     process: that may have it from somebody who has it, too.)
+ *  2. Kill: the child, its descendants and who was told of as one, its control
+ *     group, again whenever one has died and every second; and who has the
+ *     VM's liveness, however deep or orphaned, where we are allowed to see
+ *     that. (Not of an attached process: that may have it from somebody who
+ *     has it, too.)
  *  3. Wait until all of them are dead and nobody has the VM's liveness: that
  *     is what tells of those whom we cannot see.
  *  4. Drain every disk as the supervisor would have (drain.h), and let go of
@@ -27,7 +28,6 @@
 #include <unistd.h>
 
 #include "../supervisor/drain.h"
-#include "../supervisor/sweep.h"
 
 #define SECOND     1000000
 #define LOOK_MS    10   /* what nothing tells of is looked at so often */
@@ -160,6 +160,13 @@ static bool init_sweep(const Told *child, Sweep *sweep)
     return pidfd >= 0 && sweep_init(sweep, child->said.pid, pidfd);
 }
 
+/* Of a spare that begins anew: whom its predecessor knew of it knows, too. */
+static void leave_sweep(Guard *guard, Sweep *sweep)
+{
+    told_take_back(guard, sweep);
+    sweep_clear(sweep);
+}
+
 static bool begin_sweep(Guard *guard, Sweep *sweep)
 {
     const Told *child = &guard->child;
@@ -175,6 +182,13 @@ static bool begin_sweep(Guard *guard, Sweep *sweep)
     }
     sweep_except(sweep, getpid());
     sweep_except_session(sweep, getsid(0));
+    while (!told_give_others(guard, sweep)) {
+        self_say(guard, "cannot kill the child: %s", strerror(errno));
+        if (!guard_wait(guard, -1, KILL_MS)) {
+            leave_sweep(guard, sweep);
+            return false;
+        }
+    }
     return true;
 }
 
@@ -208,7 +222,10 @@ static bool kill_all(Guard *guard)
             say_alive(guard, &sweep);
         go_on = guard_wait(guard, sweep.deaths, sweep.n ? KILL_MS : LOOK_MS);
     }
-    sweep_clear(&sweep);
+    if (go_on)
+        sweep_clear(&sweep);
+    else
+        leave_sweep(guard, &sweep);
     return go_on;
 }
 

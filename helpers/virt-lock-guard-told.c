@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,17 +67,17 @@ static void forget(Guard *guard, Told *lease)
     *lease = guard->leases[--guard->n_leases];
 }
 
+/* Who was one of the VM's stays one, whatever is told again. (So does the
+ * child: without it nobody is killed.) */
 static void begin(Guard *guard)
 {
-    guard->child.stale = guard->live.stale = true;
+    guard->live.stale = true;
     for (size_t i = 0; i < guard->n_leases; i++)
         guard->leases[i].stale = true;
 }
 
 static void end(Guard *guard)
 {
-    if (guard->child.stale)
-        drop(&guard->child);
     if (guard->live.stale)
         drop(&guard->live);
     for (size_t i = guard->n_leases; i-- > 0;) {
@@ -99,6 +100,66 @@ static int take_lease(Guard *guard, const GuardPacket *packet, const int *fds,
     return ENOMEM;
 }
 
+/* Leaves those that live. TRUE where @pid is one. */
+static bool prune_others(Guard *guard, pid_t pid)
+{
+    size_t alive = 0;
+    bool known = false;
+
+    for (size_t i = 0; i < guard->n_others; i++) {
+        struct pollfd dead = {.fd = guard->others[i].pidfd, .events = POLLIN};
+
+        if (poll(&dead, 1, 0) == 1) {
+            close(guard->others[i].pidfd);
+            continue;
+        }
+        known |= guard->others[i].pid == pid;
+        guard->others[alive++] = guard->others[i];
+    }
+    guard->n_others = alive;
+    return known;
+}
+
+static bool make_others(Guard *guard)
+{
+    if (!guard->others)
+        guard->others = calloc(GUARD_OTHERS_MAX, sizeof *guard->others);
+    return guard->others != NULL;
+}
+
+static int take_other(Guard *guard, pid_t pid, const int *fds, unsigned n)
+{
+    bool known = prune_others(guard, pid);
+
+    if (!known && n == 1 && make_others(guard) &&
+        guard->n_others < GUARD_OTHERS_MAX) {
+        guard->others[guard->n_others++] = (SweepOne){pid, fds[0]};
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++)
+        close(fds[i]);
+    return known ? 0 : ENOMEM;
+}
+
+bool told_give_others(Guard *guard, Sweep *sweep)
+{
+    while (guard->n_others > 0) {
+        const SweepOne *last = &guard->others[guard->n_others - 1];
+
+        if (!sweep_take(sweep, last->pid, last->pidfd))
+            return false;
+        guard->n_others--;
+    }
+    return true;
+}
+
+void told_take_back(Guard *guard, Sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->n; i++)
+        take_other(guard, sweep->all[i].pid, &sweep->all[i].pidfd, 1);
+    sweep->n = 0;
+}
+
 int told_take(Guard *guard, const GuardPacket *packet, const int *fds,
               unsigned n)
 {
@@ -106,6 +167,8 @@ int told_take(Guard *guard, const GuardPacket *packet, const int *fds,
     case GUARD_CHILD:
         replace(&guard->child, packet, fds, n);
         return 0;
+    case GUARD_OTHER:
+        return take_other(guard, packet->pid, fds, n);
     case GUARD_LIVE:
         replace(&guard->live, packet, fds, n);
         return 0;

@@ -20,8 +20,11 @@
 #include <sys/types.h>
 
 #include "../supervisor/guard_wire.h"
+#include "../supervisor/sweep.h"
 
 #define GUARD_RESERVE 16
+/* Fewer than a sweep can have. */
+#define GUARD_OTHERS_MAX 1000
 
 /* One thing that was told, and the descriptors that came with it. */
 typedef struct {
@@ -38,6 +41,8 @@ typedef struct {
     int reserve[GUARD_RESERVE]; /* descriptors for the end, so that leases
                                    cannot have taken the last */
     Told child, live;           /* said.what 0: not told */
+    SweepOne *others; /* of the VM's that live; NULL: there never was one */
+    size_t n_others;
     Told *leases;
     size_t n_leases, room;
     int spare; /* a socket to it; -1: there is none */
@@ -58,6 +63,10 @@ void guard_forward(Guard *guard, const GuardPacket *packet, const int *fds,
  * kept. */
 int told_take(Guard *guard, const GuardPacket *packet, const int *fds,
               unsigned n);
+/* Gives @sweep all others that are known, or takes back, as others, all that
+ * it has. FALSE where it could not, for errno. */
+bool told_give_others(Guard *guard, Sweep *sweep);
+void told_take_back(Guard *guard, Sweep *sweep);
 /* Ends the locks of @lease, whoever has its descriptors besides us. */
 void told_let_go(Told *lease);
 /* TRUE where a process of the VM has its liveness. */

@@ -66,8 +66,10 @@ static void by_number(Options *o)
 {
     o->attach_pidfd = pidfd_open(o->attach_pid, 0);
     if (o->attach_pidfd < 0)
-        refuse(o,
-               errno == ESRCH ? "there is no such process" : g_strerror(errno));
+        refuse(o, errno == ESRCH ? "there is no such process"
+                  : errno == EINVAL || errno == ENOENT /* since Linux 6.15 */
+                      ? "it is a thread, not a process"
+                      : g_strerror(errno));
 }
 
 static gboolean is_dead(int pidfd)
@@ -77,6 +79,16 @@ static gboolean is_dead(int pidfd)
     return poll(&dead, 1, 0) != 0;
 }
 
+/* All that is running descends from the first process of a PID name space, and
+ * would be killed with it; it alone would live on. */
+static const char *not_to_be_killed(pid_t pid, const ProcStat *stat)
+{
+    return pid == getpid() ? "that is the supervisor itself"
+           : pid == 1      ? "it is init, which nobody in here can kill"
+           : stat->kernel  ? "it is a thread of the kernel's"
+                           : NULL;
+}
+
 /* What is read by number is its own where it still lives afterwards. */
 static void look_at(Options *o)
 {
@@ -84,6 +96,7 @@ static void look_at(Options *o)
     g_autofree char *name = NULL;
     ProcStat stat = {0};
     gboolean found = proc_stat(o->attach_pid, &stat);
+    const char *never = not_to_be_killed(o->attach_pid, &stat);
 
     g_file_get_contents(path, &name, NULL, NULL);
     if (!found || is_dead(o->attach_pidfd)) {
@@ -91,8 +104,8 @@ static void look_at(Options *o)
     } else if (o->attach_start && o->attach_start != stat.start_time) {
         refuse(o, "it was not started at that time: another process has its "
                   "number by now");
-    } else if (o->attach_pid == getpid()) {
-        refuse(o, "that is the supervisor itself");
+    } else if (never) {
+        refuse(o, never);
     } else if (name && !o->name_given) {
         g_autofree char *valid = g_utf8_make_valid(g_strchomp(name), -1);
 

@@ -62,6 +62,9 @@ typedef struct {
     void (*exited)(gpointer opaque, pid_t pid, int status);
     /* ... and @pid, a descendant of it, is the child now. */
     void (*adopted)(gpointer opaque, pid_t pid);
+    /* Of an attached one: @pid is a descendant, and nobody knew of it. @pidfd
+     * stays the child's room's. */
+    void (*found)(gpointer opaque, pid_t pid, int pidfd);
     /* Nothing is left of it. */
     void (*gone)(gpointer opaque);
     /* The terminal's job control stopped it, by @sig. */
@@ -75,10 +78,12 @@ void child_free(Child *child);
 /* Processes of this session guard us, and are not the child's. */
 void child_set_guard(Child *child, pid_t session);
 /* What another process needs to kill it: a pidfd, and cgroup.kill and
- * cgroup.procs of a control group of its own; -1 where there is none. They
- * stay the child's. */
+ * cgroup.procs of a control group of its own; -1 where there is none, or it is
+ * to be left alone yet. They stay the child's. */
 void child_handles(const Child *child, int *pidfd, int *cgroup_kill,
                    int *cgroup_procs);
+/* Tells (found) again of all descendants that are known of an attached one. */
+void child_find_again(const Child *child);
 
 /* Notes the children that are ours already, and forks the child up to the
  * barrier. */
@@ -95,8 +100,10 @@ void child_start(Child *child);
  * exited and gone are told of it.
  */
 gboolean child_attach(Child *child, pid_t pid, int pidfd, GError **error);
-/* It is the child from now on; started is told. */
+/* It is the child from now on, and is not left alone any more. */
 void child_adopt(Child *child);
+/* ... and started is told. */
+void child_say_started(Child *child);
 /* How the attached process has ended. FALSE where that is not known: the
  * kernel does not tell before its parent has reaped it, for which this waits a
  * moment, or not at all. For the very end. */

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "../libsupervise/qmp.h"
@@ -63,6 +64,21 @@ gboolean child_ask_status(const Child *child, int *status)
     return ask_status(child->kept, status);
 }
 
+/* --- its descendants ------------------------------------------------------ */
+
+/* Who is new is told of: once its parent is dead nobody else finds it. Nobody
+ * is told before child_adopt(), which tells of all. */
+static gboolean find(Child *child)
+{
+    size_t known = child->sweep.n;
+    gboolean whole = sweep_find(&child->sweep);
+
+    for (size_t i = known; child->started && i < child->sweep.n; i++)
+        child->events->found(child->opaque, child->sweep.all[i].pid,
+                             child->sweep.all[i].pidfd);
+    return whole;
+}
+
 /* The one that was the child is dead, others live: the first of them is the
  * child from now on. */
 static void adopt_next(Child *child)
@@ -80,10 +96,9 @@ static void look_after(Child *child)
     pid_t was = child->pid;
     size_t alive;
 
+    find(child);
     if (child->killing)
         sweep_kill(&child->sweep);
-    else
-        sweep_find(&child->sweep);
     alive = sweep_alive(&child->sweep);
     if (alive && child->sweep.all[0].pid == was)
         return; /* somebody else has died */
@@ -114,6 +129,14 @@ gboolean child_attach(Child *child, pid_t pid, int pidfd, GError **error)
     child->attached = TRUE;
     child->kept = -1;
     child->sweep = (Sweep){.deaths = -1, .cgroup_kill = -1, .cgroup_procs = -1};
+    if (pidfd_send_signal(pidfd, 0, NULL, 0) < 0 && errno == EPERM) {
+        g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC,
+                    "cannot attach to process %d: it is another user's, and "
+                    "could not be killed (run the supervisor as root)",
+                    pid);
+        close(own);
+        return FALSE;
+    }
     child->kept = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
     if (own < 0 || child->kept < 0 || !sweep_init(&child->sweep, pid, own))
         return set_errno(error, "cannot watch process '%d'", pid);
@@ -135,18 +158,23 @@ void child_adopt(Child *child)
     child->sweep.cgroup_procs =
         cgroup_open_of(child->pid, pids, &child->sweep.cgroup_kill);
     child->started = TRUE;
+}
+
+void child_say_started(Child *child)
+{
     child->events->started(child->opaque);
 }
 
 void attached_kill(Child *child)
 {
+    find(child);
     sweep_kill(&child->sweep);
 }
 
 gboolean attached_walk(const Child *child, TreeVisit visit, gpointer data)
 {
-    Sweep *sweep = (Sweep *)&child->sweep;
-    gboolean whole = sweep_find(sweep);
+    const Sweep *sweep = &child->sweep;
+    gboolean whole = find((Child *)child);
 
     for (size_t i = 0; i < sweep->n; i++) {
         if (visit(sweep->all[i].pid, sweep->all[i].pidfd, data))

@@ -117,6 +117,14 @@ void guard_child(Guard *guard, pid_t pid, int pidfd, int cgroup_kill,
                     cgroup_kill >= 0 && cgroup_procs >= 0 ? 3 : 1);
 }
 
+void guard_other(Guard *guard, pid_t pid, int pidfd)
+{
+    GuardPacket packet = {.what = GUARD_OTHER, .pid = pid};
+
+    if (guard)
+        send_packet(guard, &packet, &pidfd, 1);
+}
+
 void guard_live(Guard *guard, const DriverKept *live)
 {
     GuardPacket packet = {.what = GUARD_LIVE};

@@ -46,6 +46,8 @@ void guard_free(Guard *guard);
  * child, and is to be killed. */
 void guard_child(Guard *guard, pid_t pid, int pidfd, int cgroup_kill,
                  int cgroup_procs, gboolean ours);
+/* A descendant of it, which may lose its parent. */
+void guard_other(Guard *guard, pid_t pid, int pidfd);
 void guard_live(Guard *guard, const DriverKept *live);
 void guard_lease(Guard *guard, guint id, const DriverKept *lease);
 void guard_forget(Guard *guard, guint id);

@@ -11,6 +11,8 @@
  *   supervisor to guard   RESET    what follows, up to ALL, is everything
  *                         CHILD    pid; its pidfd, and maybe cgroup.kill and
  *                                  cgroup.procs of a group of its own
+ *                         OTHER    pid; its pidfd: is to be killed with it,
+ *                                  however it is related by then
  *                         LIVE     bytes: the VM's own liveness byte in each
  *                                  of the descriptors, none of which is V
  *                         LEASE    id, flags, limit, and its D descriptors,
@@ -42,6 +44,7 @@ enum {
     GUARD_FORGET,
     GUARD_ALL,
     GUARD_END,
+    GUARD_OTHER,
 };
 
 /* Of a CHILD. */

@@ -15,6 +15,8 @@
 
 /* PF_FORKNOEXEC in the flags of /proc/PID/stat. */
 #define FORKED_ONLY 0x40
+/* ... and PF_KTHREAD. */
+#define KERNEL_THREAD 0x200000
 
 /* Reads a small file whole; returns its length, -1 where it cannot. */
 static ssize_t read_small(const char *path, char *buffer, size_t size)
@@ -50,6 +52,7 @@ gboolean proc_stat(pid_t pid, ProcStat *stat)
     stat->parent = parent;
     stat->group = group;
     stat->executed = !(flags & FORKED_ONLY);
+    stat->kernel = (flags & KERNEL_THREAD) != 0;
     stat->start_time = start;
     return TRUE;
 }

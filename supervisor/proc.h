@@ -16,6 +16,7 @@ typedef struct {
     pid_t group;
     char state;         /* R S D Z T ... of the main thread */
     gboolean executed;  /* an exec after its fork */
+    gboolean kernel;    /* a thread of the kernel's */
     guint64 start_time; /* clock ticks after boot */
 } ProcStat;
 

@@ -66,8 +66,9 @@ int start_inherit(Supervisor *s, guint number, guint *count, pid_t peer)
 
 void start_adopt(Supervisor *s)
 {
-    lease_table_used(s->leases);
     child_adopt(s->child);
-    guard_about_child(s);
+    guard_about_child(s); /* first: a guard that is full does not kill */
+    lease_table_used(s->leases);
+    child_say_started(s->child);
     start_confine(s);
 }

@@ -74,6 +74,13 @@ static void on_adopted(gpointer opaque, pid_t pid)
     guard_about_child(s);
 }
 
+static void on_found(gpointer opaque, pid_t pid, int pidfd)
+{
+    Supervisor *s = opaque;
+
+    guard_other(s->guard, pid, pidfd);
+}
+
 static void on_gone(gpointer opaque)
 {
     Supervisor *s = opaque;
@@ -100,6 +107,7 @@ const ChildEvents supervisor_child_events = {
     .failed = on_failed,
     .exited = on_exited,
     .adopted = on_adopted,
+    .found = on_found,
     .gone = on_gone,
     .stopped = on_stopped,
 };

@@ -14,6 +14,7 @@ void guard_about_child(Supervisor *s)
     child_handles(s->child, &pidfd, &kill, &procs);
     guard_child(s->guard, child_pid(s->child), pidfd, kill, procs,
                 !s->options->attach);
+    child_find_again(s->child);
 }
 
 void guard_on_used(gpointer opaque, Lease *lease)
@@ -46,8 +47,8 @@ static void on_tell(gpointer opaque)
 {
     Supervisor *s = opaque;
 
-    lease_table_each_used(s->leases, guard_on_used);
     guard_about_child(s);
+    lease_table_each_used(s->leases, guard_on_used);
 }
 
 static void on_warning(gpointer opaque, const char *sentence)

@@ -145,6 +145,11 @@ static bool pin(Sweep *sweep, pid_t pid, SweepTest test, const void *data)
     return false;
 }
 
+bool sweep_take(Sweep *sweep, pid_t pid, int pidfd)
+{
+    return sweep->n < MAX_PINNED && add(sweep, pid, pidfd);
+}
+
 bool sweep_add(Sweep *sweep, pid_t pid)
 {
     return pin(sweep, pid, NULL, NULL);

@@ -50,6 +50,9 @@ void sweep_except(Sweep *sweep, pid_t pid);
 /* Likewise whoever is of session @session: the guard, whose parent may be one
  * of them, and each that takes its place. */
 void sweep_except_session(Sweep *sweep, pid_t session);
+/* Pins @pid by @pidfd, which it takes over; FALSE where it cannot be, and then
+ * it does not. */
+bool sweep_take(Sweep *sweep, pid_t pid, int pidfd);
 /* Pins @pid, of which is known that it is one of them; FALSE where it cannot
  * be (one that is dead, or pinned already, is no failure). */
 bool sweep_add(Sweep *sweep, pid_t pid);

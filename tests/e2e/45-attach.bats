@@ -189,6 +189,46 @@ os.execv(sys.argv[2], [sys.argv[2], "--attach-pidfd", str(fd)] + sys.argv[3:])
     refused "use argument '--'.*no command" --attach $$ -- true
 }
 
+@test "nor is what could not be killed: init, and threads" {
+    requires_root
+    requires unshare
+    # All that runs descends from init: in a PID name space of the test's own.
+    # shellcheck disable=SC2016  # of the inner shell
+    run_program timeout -s KILL 60 unshare --pid --fork --kill-child \
+        --mount-proc sh -c '"$@"; exit $?' sh \
+        timeout -s KILL 20 "$SUPERVISOR" --disk a --attach 1
+    same "exit status" 125 "$status"
+    matches "init" "cannot attach to process 1: it is init" "$stderr"
+    spawn threads "$PYTHON" -Sc '
+import signal, threading
+thread = threading.Thread(target=signal.sigwait, args=([signal.SIGTERM],))
+thread.start()
+print(thread.native_id, file=open("thread", "w"), flush=True)
+thread.join()'
+    wait_until test -s thread
+    refused "attach to process $(<thread): it is a thread, not a process" \
+        --disk a --attach "$(<thread)"
+    # A PID name space of a container's has none of the kernel's.
+    [ "$(cat /proc/2/comm 2>/dev/null)" != kthreadd ] ||
+        refused "attach to process 2: it is a thread of the kernel's" \
+            --disk a --attach 2
+}
+
+@test "nor another user's, unless by root" {
+    requires_root
+    requires setpriv
+    victim
+    open_to_everyone
+    chown "$NOBODY" "$T" a
+    run_program timeout -s KILL 60 setpriv --reuid "$NOBODY" \
+        --regid "$NOBODY" --clear-groups \
+        "$SUPERVISOR" --disk a --attach "$VICTIM"
+    same "exit status" 125 "$status"
+    matches "why" "cannot attach to process $VICTIM: it is another user's" \
+        "$stderr"
+    lives "$VICTIM"
+}
+
 @test "its descendants are killed with it" {
     victim --fork-writer 4
     attach --disk a

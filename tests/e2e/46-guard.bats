@@ -70,6 +70,10 @@ another_guard() { # NOT: pid
     [ -n "$pid" ] && [ "$pid" != "$1" ]
 }
 
+child_is_not() { # PID
+    [ "$(qmp "$U" query-child | jq .pid)" != "$1" ]
+}
+
 free() { # DISK
     "$TAKER" --try "$1"
 }
@@ -540,6 +544,70 @@ END
     same "how it ended" 137 "$STATUS"
     wait_until no_guards "$SESSION"
     refute has_line vm.err "spare"
+}
+
+# victim [FAKEVMM OPTION...]: a process to be attached; $VICTIM
+victim() {
+    spawn victim "$FAKEVMM" --ready "$T/victim.ready" "$@"
+    VICTIM=$PID
+    wait_until test -s victim.ready
+}
+
+@test "descendants that have lost an attached process are killed, too" {
+    victim --stamp "$T/stamps" --fork-writer 3
+    spawn vm "$SUPERVISOR" --name vm --uuid "$U" --disk a --attach "$VICTIM"
+    SUP=$PID
+    runs
+    know_guard
+    # The first of them is the child then; nothing leads from it to the others.
+    kill -KILL "$VICTIM"
+    ended "$VICTIM"
+    wait_until child_is_not "$VICTIM"
+    # Nor is that lost where another has taken the guard's place.
+    kill -KILL "$GUARD_PID"
+    wait_until another_guard "$GUARD_PID"
+    wait_until two_guards "$SESSION"
+    wait_until all_are guarded true
+    kill_supervisor
+    spawn taker "$TAKER" a taken
+    wait_until test -s taken
+    never_after stamps taken
+    wait_until no_guards "$SESSION"
+    same "those that live" "$PID" "$(recorded | sort -u | paste -sd ' ')"
+}
+
+@test "a guard that is new knows no process that is to be left alone yet" {
+    victim
+    take a
+    spawn vm "$SUPERVISOR" --name vm --uuid "$U" --wait --disk a \
+        --attach "$VICTIM"
+    SUP=$PID
+    wait_until vm_state "$U" ATTACHING
+    know_guard
+    kill -KILL "$GUARD_PID"
+    wait_until another_guard "$GUARD_PID"
+    wait_until two_guards "$SESSION"
+    kill_supervisor
+    wait_until no_guards "$SESSION"
+    lives "$VICTIM"
+}
+
+@test "one that cannot keep every lease still kills an attached process" {
+    names=()
+    for i in {1..18}; do names+=("disk$i"); done
+    make_disk "${names[@]}"
+    victim
+    # shellcheck disable=SC2016  # of the inner shell
+    spawn vm sh -c 'ulimit -n 36; exec "$@"' sh "$SUPERVISOR" --name vm \
+        --uuid "$U" --attach "$VICTIM" "${names[@]/#/--disk=}"
+    SUP=$PID
+    runs
+    know_guard
+    wait_until has_line vm.err "cannot keep every lease"
+    kill_supervisor
+    ended "$VICTIM"
+    same "how it ended" 137 "$STATUS"
+    wait_until no_guards "$SESSION"
 }
 
 # --- writes in flight ------------------------------------------------------

@@ -7,7 +7,27 @@
 # What is asserted is what virt-lock-supervisor(8) promises: without a guard
 # the kernel kills the child in some cases and forgets to in others, and while
 # it lives our takers are kept out; with one it is dead before anybody at all
-# gets the lease.
+# gets the lease. An attached process has a guard, always.
+#
+#   child                                     alone  guarded  attached
+#   plain, setsid, no_new_privs               dies   dies     dies
+#   set-user-ID or file capabilities, by root dies   dies     dies
+#   run as another user (--user)              dies   dies     dies
+#   becomes another user by itself            lives  dies     dies
+#   gives up capabilities, and gains them     lives  dies     dies
+#   set-user-ID or file capabilities, by user lives  dies     dies
+#   its descendants                           live   die      die
+#   an orphan in a session of its own         lives  dies     dies [1]
+#   has daemonized                            lives  dies     dies [2]
+#   of another user, supervisor without KILL  lives  lives    lives [3]
+#   root by now, the supervisor somebody      lives  lives    lives [3]
+#   the supervisor dies before prctl          never  runs     left alone [4]
+#
+#   lives: busy until it is dead; with a guard, for everybody
+#   [1] in a control group of its own: its parent is not told of its birth
+#   [2] attached after that, or as [1] before
+#   [3] attached before: what cannot be killed is not attached to
+#   [4] there is no prctl(); a supervisor that has not adopted it yet
 
 load ../lib/common
 
@@ -27,7 +47,7 @@ setup() {
     cp /usr/bin/setpriv "$T/become-root"
     chmod 4755 "$T/become-root"
     as_nobody=(setpriv --reuid "$NOBODY" --regid "$NOBODY" --clear-groups)
-    as=() options=() before=() program=$FAKEVMM arguments=()
+    as=() options=() before=() program=$FAKEVMM arguments=() group=
 }
 
 # The command of the child, with what it does anyway.
@@ -72,15 +92,31 @@ started() {
     wait_until vm_state "$U" RUNNING
 }
 
+# attach PID
+attach() {
+    spawn vm "${as[@]}" "$SUPERVISOR" --name vm --uuid "$U" --disk a \
+        --attach "$1"
+    SUP=$PID
+    wait_until vm_state "$U" RUNNING || fail "$(cat vm.err)"
+}
+
 attached() {
     command_of
     spawn victim "${as[@]}" "${command[@]}"
-    VICTIM=$PID
     wait_until test -s ready
-    spawn vm "${as[@]}" "$SUPERVISOR" --name vm --uuid "$U" --disk a \
-        --attach "$VICTIM"
-    SUP=$PID
-    wait_until vm_state "$U" RUNNING || fail "$(cat vm.err)"
+    attach "$(<ready)"
+}
+
+# attached_before COMMAND...: to a process that becomes COMMAND then
+attached_before() {
+    rm -f go
+    mkfifo go
+    chmod 666 go
+    spawn victim "${as[@]}" sh -c 'read -r _ <go; exec "$@"' sh "$@"
+    [ -z "$group" ] || echo "$PID" >"$group/cgroup.procs"
+    attach "$PID"
+    echo >go
+    wait_until test -s ready
 }
 
 kill_supervisor() {
@@ -267,6 +303,19 @@ lives_guarded() {
     started --guard
     wait_until has_stamped 2
     dies_guarded
+    in_a_group
+    wait_until has_stamped 2
+    dies_guarded
+}
+
+# A process that has a control group to itself is attached, and then becomes
+# the command.
+in_a_group() {
+    requires_unified
+    group=$UNIFIED/vls-test-$$-$BATS_TEST_NUMBER
+    make_cgroup "$group"
+    command_of
+    attached_before "${command[@]}"
 }
 
 has_stamped() { # COUNT: so many have
@@ -277,6 +326,9 @@ has_stamped() { # COUNT: so many have
     arguments=(--daemonize --fork-writer 1)
     lives_without_guard
     dies_with_guard
+    dies_attached
+    in_a_group
+    dies_guarded
 }
 
 # --- what nobody can kill --------------------------------------------------
@@ -288,15 +340,9 @@ has_stamped() { # COUNT: so many have
     started --guard
     lives_guarded
     before=("${as_nobody[@]}")
-    as=()
     command_of
-    spawn victim "${command[@]}"
-    VICTIM=$PID
-    wait_until test -s ready
-    spawn vm setpriv --bounding-set=-kill --inh-caps=-kill "$SUPERVISOR" \
-        --name vm --uuid "$U" --disk a --attach "$VICTIM"
-    SUP=$PID
-    wait_until vm_state "$U" RUNNING
+    attached_before "${command[@]}"
+    as=()
     lives_guarded
 }
 
@@ -307,6 +353,9 @@ has_stamped() { # COUNT: so many have
     before=("$T/become-root" --reuid 0 --regid 0 --clear-groups)
     lives_without_guard
     started --guard
+    lives_guarded
+    command_of
+    attached_before "${command[@]}"
     lives_guarded
 }
 
@@ -342,4 +391,23 @@ has_a_child() {
         refute test -e ran
         admitted
     done
+}
+
+# The guard knows of no process to kill by then.
+@test "a supervisor that dies before it has adopted the process" {
+    waiter
+    wait_until test -s granted
+    command_of
+    spawn victim "${command[@]}"
+    wait_until test -s ready
+    spawn vm "$SUPERVISOR" --name vm --uuid "$U" --wait --disk a \
+        --attach "$(<ready)"
+    SUP=$PID
+    wait_until vm_state "$U" ATTACHING
+    session=$(guard_session "$(guard_of "$U")")
+    kill_supervisor
+    wait_until no_guards "$session"
+    lives "$(<ready)" || fail "it is dead"
+    end_waiter
+    admitted
 }

@@ -81,7 +81,7 @@ only() {
     [ -z "$found" ] || say "$3: $found"
 }
 only '\b(kill|pidfd_send_signal|waitid|waitpid|wait4) ?\(' \
-    '^(supervisor/(child|sweep|guard)|helpers/virt-lock-(disks-chain|guard))\.c$' \
+    '^(supervisor/(child(_attach)?|sweep|guard)|helpers/virt-lock-(disks-chain|guard))\.c$' \
     "signals or waits"
 only '[^_]\bexit ?\(' '^(supervisor/(main|seccomp_gen)\.c|helpers/)' "exits"
 only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask|_child|_migrate)?\.c)$' \
