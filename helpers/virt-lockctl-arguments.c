@@ -116,8 +116,10 @@ gboolean arguments_check_direction(const Arguments *a, const char *command,
 
     if (a->in + a->out + a->cancel != 1)
         why = "it needs one of --in, --out and --cancel";
-    else if (!a->in && (a->source_uri || a->wait || a->active))
-        why = "--source-uri, --wait and --active go with --in";
+    else if (!a->in && (a->source_uri || a->active))
+        why = "--source-uri and --active go with --in";
+    else if (a->cancel && a->wait)
+        why = "--wait goes with --in and --out";
     else if (!a->out && a->target_uri)
         why = "--target-uri goes with --out";
     if (why)

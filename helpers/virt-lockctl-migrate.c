@@ -66,10 +66,13 @@ gboolean command_migrate_complete(const Request *request, GError **error)
         return command_migrate_cancel(request, error);
     arguments = json_pack("{s:s}", "direction", request->in ? "in" : "out");
     set_uri(arguments, request, request->in ? "source-uri" : "target-uri");
-    if (request->wait)
+    if (request->wait && request->in)
         json_object_set_new(arguments, "wait", json_true());
     if (request->active)
         json_object_set_new(arguments, "inactive", json_false());
+    if (request->wait && !request->in)
+        return request_end(request, "migrate-complete", arguments,
+                           request->timeout_ms, error);
     answer = ask(request, "migrate-complete", arguments, request->wait, error);
     return answer != NULL;
 }

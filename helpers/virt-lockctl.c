@@ -84,7 +84,7 @@ static const Command commands[] = {
     {"migrate-complete", VM_TARGET, TAKES_DIRECTION | TAKES_TARGET_URI,
      command_migrate_complete,
      "migrate-complete VM --in [--source-uri URI] [--wait] [--active] | --out "
-     "[--target-uri URI] | --cancel",
+     "[--target-uri URI] [--wait] | --cancel",
      "take the leases over, or let them go"},
     {"migrate-cancel", VM_TARGET, 0, command_migrate_cancel,
      "migrate-cancel VM", "the VM stays where it is"},

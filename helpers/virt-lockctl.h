@@ -77,6 +77,10 @@ char *shell_word(const char *word);
 
 /* Connects to the VM that is the target. */
 Client *request_connect(const Request *request, GError **error);
+/* Calls @command, which ends the VM, and waits until that is done, for
+ * @timeout_ms at most, -1 for ever. Takes @arguments. */
+gboolean request_end(const Request *request, const char *command,
+                     json_t *arguments, int timeout_ms, GError **error);
 
 typedef enum {
     FINDING_FREE,

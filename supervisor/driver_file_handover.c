@@ -176,6 +176,14 @@ static DriverAnswer claimed(FileLease *f, GError **error)
     return DRIVER_DONE;
 }
 
+static GError *claimed_by_another(const FileLease *f)
+{
+    return g_error_new(QMP_ERROR, QMP_ERROR_LEASE_BUSY,
+                       "cannot claim '%s': another target has claimed it "
+                       "(migrate-cancel there, or on the source)",
+                       f->lease->resource->name);
+}
+
 static DriverAnswer try_claim(FileLease *f, GError **error)
 {
     GError *failure = NULL;
@@ -184,6 +192,10 @@ static DriverAnswer try_claim(FileLease *f, GError **error)
         if (is_busy(failure) &&
             g_get_monotonic_time() - f->step_since < CLAIM_TIME)
             return pending_if_busy(failure, error);
+        if (is_busy(failure) && file_another_claims(f)) {
+            g_error_free(failure);
+            failure = claimed_by_another(f);
+        }
     } else if (claim_steps(f, &failure)) {
         return claimed(f, error);
     }

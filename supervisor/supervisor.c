@@ -209,6 +209,8 @@ static void on_warning(gpointer opaque, Lease *lease, MessageKind kind,
     Supervisor *s = opaque;
 
     report_log(s->report, kind, lease_resource(lease)->name, "%s", sentence);
+    if (kind == MESSAGE_TAKE_WAITS)
+        handover_look_again(s);
     if (kind == MESSAGE_LEASE_AWAITED)
         report_waiting(s->report, sentence);
     if (end_has_begun(s))

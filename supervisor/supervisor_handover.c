@@ -135,7 +135,8 @@ char *handover_explain(const Supervisor *s, const GError *error)
     gboolean vm = denied && lease_resource(denied)->kind == RESOURCE_VM;
 
     if (!s->options->incoming || s->handover.target ||
-        !g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY))
+        !g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY) ||
+        g_str_has_prefix(error->message, "cannot claim")) /* it says enough */
         return g_strdup(error->message);
     return g_strconcat(
         error->message,
@@ -154,39 +155,47 @@ void handover_offer(Supervisor *s)
 {
     g_autofree char *why = lease_table_hindrance(s->leases);
 
-    if (why && !s->handover.obstacle)
+    if (s->handover.reclaiming && !s->handover.obstacle)
         s->handover.obstacle =
-            g_error_new(QMP_ERROR, QMP_ERROR_WRONG_STATE, "%s", why);
+            g_error_new(QMP_ERROR, QMP_ERROR_WRONG_STATE, "%s",
+                        why ? why : "cannot take the leases back in time");
+    s->handover.reclaiming = FALSE;
     lease_table_move(s->leases, LEASE_MOVE_OFFER, FALSE);
 }
 
 void handover_take(Supervisor *s)
 {
+    s->handover.reclaiming = !s->handover.target;
     lease_table_move(s->leases, LEASE_MOVE_TAKE,
                      s->handover.target && s->handover.quiet);
+}
+
+/* A cancel did not work, and what it got is offered again: all of it, or some
+ * is held as it was before the offer, which no target can claim then. */
+static void on_offered_again(Supervisor *s, const GError *obstacle)
+{
+    g_autoptr(GError) whole =
+        g_error_new(obstacle->domain, obstacle->code,
+                    "%s; the VM runs on, and its leases stay offered: kept "
+                    "from everybody but a target",
+                    obstacle->message);
+
+    answer(s, HANDOVER_WAITS_BACK, NULL, whole);
 }
 
 static void on_offered(Supervisor *s, const GError *error)
 {
     g_autoptr(GError) obstacle = g_steal_pointer(&s->handover.obstacle);
-    g_autoptr(json_t) value = NULL;
+    g_autoptr(json_t) value = json_pack("{s:s}", "state", s->handover.token);
 
     if (obstacle) {
-        g_autoptr(GError) whole = g_error_new(
-            obstacle->domain, obstacle->code,
-            "%s; the VM runs on, and its leases stay offered: kept from "
-            "everybody but a target",
-            obstacle->message);
-
-        answer(s, HANDOVER_WAITS_BACK, NULL, error ? error : whole);
-    }
-    if (error) {
-        answer(s, HANDOVER_WAITS, NULL, error);
+        on_offered_again(s, obstacle);
+    } else if (error) {
+        answer(s, HANDOVER_WAITS_OFFER, NULL, error);
         supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
-        return;
+    } else {
+        answer(s, HANDOVER_WAITS_OFFER, value, NULL);
     }
-    value = json_pack("{s:s}", "state", s->handover.token);
-    answer(s, HANDOVER_WAITS_OFFER, value, NULL);
 }
 
 static void on_taken(Supervisor *s, const GError *error)
@@ -201,6 +210,7 @@ static void on_taken(Supervisor *s, const GError *error)
     }
     g_clear_error(&h->obstacle);
     g_clear_pointer(&h->token, g_free);
+    h->reclaiming = FALSE;
     if (!h->target) { /* whoever comes with the old token comes too late */
         h->inquired = h->offered = FALSE;
         handover_new_nonce(s);
@@ -242,5 +252,6 @@ void handover_on_moved(gpointer opaque, LeaseMove move, const GError *error)
         [LEASE_MOVE_TAKE] = on_taken,
     };
 
-    functions[move](opaque, error);
+    if (!end_has_begun(opaque)) /* then it is too late, and nobody waits */
+        functions[move](opaque, error);
 }

@@ -73,6 +73,19 @@ gboolean handover_on_inactive(gpointer opaque, Lease *lease)
     return TRUE;
 }
 
+void handover_look_again(Supervisor *s)
+{
+    const Handover *h = &s->handover;
+    guint before;
+
+    if (!h->target || !h->quiet || h->assume != HANDOVER_LOOK)
+        return;
+    before = h->active->len;
+    handover_look(s, HANDOVER_LOOK);
+    if (h->active->len > before)
+        handover_take(s);
+}
+
 /* What a manager that was restarted has to know; NULL: nothing. */
 json_t *handover_status(const Supervisor *s)
 {

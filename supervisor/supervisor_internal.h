@@ -39,6 +39,7 @@ typedef struct {
     gboolean target;             /* ... or a target, that has not taken yet */
     gboolean completed;          /* we were a target that was completed */
     gboolean handed_over;        /* nothing is left of us but to end */
+    gboolean reclaiming;         /* a cancel takes back */
     gboolean quiet;              /* a take waits for the source's writes */
     json_t *source;              /* its record, when it was claimed */
     char *uri;                   /* of the other side, as was said */
@@ -131,6 +132,8 @@ void handover_on_moved(gpointer opaque, LeaseMove move, const GError *error);
 
 /* supervisor_handover_look.c */
 void handover_look(Supervisor *supervisor, HandoverActive active);
+/* A take waits: for writes of our own child by now? */
+void handover_look_again(Supervisor *supervisor);
 gboolean handover_on_inactive(gpointer opaque, Lease *lease);
 /* A new reference, for the status; NULL: there is no hand-over. */
 json_t *handover_status(const Supervisor *supervisor);

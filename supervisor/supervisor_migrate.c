@@ -86,7 +86,8 @@ void supervisor_complete_out(Supervisor *s, const char *uri,
         refuse(s, "complete a hand-over to a target", reply, data);
         return;
     }
-    if (!lease_table_is_claimed(s->leases, &error)) {
+    if (!driver_file.completed(s->file_driver) && /* it may be dead by now */
+        !lease_table_is_claimed(s->leases, &error)) {
         reply(data, NULL, error);
         return;
     }
@@ -114,6 +115,16 @@ static void complete_again(Supervisor *s, const Completion *how,
         reply(data, json_object(), NULL);
 }
 
+static void no_source(Supervisor *s, SupervisorReply reply, gpointer data)
+{
+    if (s->options->incoming && s->state == MACHINE_RUNNING)
+        fail(reply, data, QMP_ERROR_WRONG_STATE,
+             "cannot complete a hand-over from a source: there was none when "
+             "the VM was started, and every lease is held already");
+    else
+        refuse(s, "complete a hand-over from a source", reply, data);
+}
+
 void supervisor_complete_in(Supervisor *s, const Completion *how,
                             SupervisorReply reply, gpointer data)
 {
@@ -125,7 +136,7 @@ void supervisor_complete_in(Supervisor *s, const Completion *how,
         return;
     }
     if (!would(s, MACHINE_EVENT_COMPLETE, MACHINE_ACTION_TAKE)) {
-        refuse(s, "complete a hand-over from a source", reply, data);
+        no_source(s, reply, data);
         return;
     }
     if (!handover_check(s, how->state, TRUE, &error) ||
@@ -141,11 +152,26 @@ void supervisor_complete_in(Supervisor *s, const Completion *how,
     lease_table_move(s->leases, LEASE_MOVE_COMPLETE, FALSE);
 }
 
+/* Of a target that has no child yet: it waits for leases. */
+static void cancel_start(Supervisor *s, const char *reason,
+                         SupervisorReply reply, gpointer data)
+{
+    g_autofree char *why =
+        g_strconcat("cannot claim the leases: ", reason, NULL);
+
+    end_fail(s, EXIT_DENIED, why);
+    supervisor_step(s, MACHINE_EVENT_QUIT, reason);
+    reply(data, json_object(), NULL);
+}
+
 void supervisor_cancel(Supervisor *s, SupervisorReply reply, gpointer data)
 {
     static const char reason[] = "the migration was cancelled";
 
-    if (would(s, MACHINE_EVENT_CANCEL, MACHINE_ACTION_KILL)) {
+    if (s->options->incoming &&
+        would(s, MACHINE_EVENT_QUIT, MACHINE_ACTION_RELEASE)) {
+        cancel_start(s, reason, reply, data);
+    } else if (would(s, MACHINE_EVENT_CANCEL, MACHINE_ACTION_KILL)) {
         supervisor_step(s, MACHINE_EVENT_CANCEL, reason);
         reply(data, json_object(), NULL);
     } else if (s->handover.offered && driver_file.completed(s->file_driver)) {
