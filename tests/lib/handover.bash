@@ -128,14 +128,19 @@ nothing_stolen() {
     refute test -e shared.stolen
 }
 
-# locked DISK: nobody else gets it now, however; free DISK: everybody
-locked() {
+# kept DISK: no other supervisor gets it now; locked DISK: nobody does,
+# however; free DISK: everybody
+kept() {
     run_supervisor --name other --disk "$1" -- touch stolen
     same "another VM, exclusive ($stderr)" 123 "$status"
     run_supervisor --name other --disk "$1,shared" -- touch stolen
     same "another VM, shared ($stderr)" 123 "$status"
-    refute "$TAKER" --try "$1"
     refute test -e stolen
+}
+
+locked() {
+    kept "$1"
+    refute "$TAKER" --try "$1"
 }
 
 free() {
