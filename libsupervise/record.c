@@ -142,8 +142,8 @@ static gboolean is_same(const struct stat *st, const RecordId *id)
     return id->inode && st->st_dev == id->device && st->st_ino == id->inode;
 }
 
-void record_mark(const char *state_dir, const char *file, const Record *record,
-                 const RecordId *id)
+gboolean record_mark(const char *state_dir, const char *file,
+                     const Record *record, const RecordId *id)
 {
     g_autofree char *path = g_strdup_printf("%s/holders/%s", state_dir, file);
     g_autofree char *line = NULL;
@@ -152,13 +152,13 @@ void record_mark(const char *state_dir, const char *file, const Record *record,
     gsize len;
 
     if (fd < 0)
-        return;
+        return FALSE;
     if (fstat(fd, &st) < 0 || !is_same(&st, id)) {
         close(fd);
-        return;
+        return FALSE;
     }
     line = to_line(record, &len);
-    write_and_close(fd, line, len);
+    return write_and_close(fd, line, len);
 }
 
 void record_remove(const char *state_dir, const char *file, const RecordId *id)

@@ -169,7 +169,8 @@ typedef struct {
     /* The record of the VM, whoever's it is by now; NULL: none. The caller
      * owns it. */
     json_t *(*told)(gpointer driver);
-    /* What the owner's record says has changed (its nonce). */
+    /* What the owner's record says has changed (its nonce); the owner has the
+     * VM alone. */
     void (*tell)(gpointer driver);
 } DriverOps;
 

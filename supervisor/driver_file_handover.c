@@ -234,8 +234,11 @@ static DriverAnswer complete_vm(FileLease *vm, GError **error)
         return wrong_state(vm, "complete", "the source's record is gone",
                            error);
     driver->me.generation = MAX(told, driver->me.generation) + 1;
-    if (!file_record_vm(driver, error))
+    if (!file_record_vm(driver, error)) { /* where it could be is seen, too */
+        driver->me.generation = told;
+        file_record_vm(driver, NULL);
         return DRIVER_FAILED;
+    }
     for (guint i = 0; i < driver->leases->len; i++) {
         FileLease *f = driver->leases->pdata[i];
 

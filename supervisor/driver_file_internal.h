@@ -161,7 +161,7 @@ gboolean file_is_lost(FileLease *f, int err);
 gboolean file_record_vm(FileDriver *driver, GError **error);
 /* Says in the records that the VM is being ended. */
 void file_record_exiting(FileDriver *driver);
-/* Says what has changed of the owner. */
+/* Says what has changed of the owner, who has the VM alone. */
 void file_tell(gpointer driver);
 json_t *file_told(gpointer driver);
 void file_write_records(FileLease *f);

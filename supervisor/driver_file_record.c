@@ -65,23 +65,37 @@ void file_remove_records(FileLease *f)
     }
 }
 
-void file_tell(gpointer data)
+/* FALSE where one of them is not ours any more. */
+static gboolean mark(FileDriver *driver)
 {
-    FileDriver *driver = data;
     g_autofree char *vm = vm_file(driver);
+    gboolean ours = TRUE;
 
     for (HomeId i = 0; i < N_HOMES; i++) {
         const Home *home = &driver->homes[i];
 
         if (home->directory)
-            record_mark(home->directory, vm, &driver->me, &home->record);
+            ours &=
+                record_mark(home->directory, vm, &driver->me, &home->record);
     }
+    return ours;
+}
+
+/* A target that could not be completed may have written over them. */
+void file_tell(gpointer data)
+{
+    FileDriver *driver = data;
+
+    if (mark(driver) || !file_record_vm(driver, NULL))
+        return;
+    for (guint i = 0; i < driver->leases->len; i++)
+        file_write_records(driver->leases->pdata[i]);
 }
 
 void file_record_exiting(FileDriver *driver)
 {
     driver->me.exiting = TRUE;
-    file_tell(driver);
+    mark(driver);
 }
 
 /* Of two homes the one that knows more. */

@@ -6,6 +6,7 @@
 # With fake children on one host. What becomes of it when somebody is killed is
 # in 52-handover-crash.bats, real migrations are in 51-migrate-qemu.bats.
 
+# shellcheck disable=SC2030,SC2031,SC2034  # each test is a shell
 load ../lib/common
 load ../lib/handover
 
@@ -431,6 +432,86 @@ refused_token() {
     vm_state "$U" RUNNING
 }
 
+# no_locks: every lock call of the source fails, until locks
+no_locks() {
+    spawn strace strace -qq -o /dev/null -p "$S_SUP" -e trace=fcntl \
+        -e inject=fcntl:error=ENOLCK
+    STRACE=$PID
+    wait_until has_line "/proc/$S_SUP/status" "^TracerPid:.$STRACE$"
+}
+
+locks() {
+    kill -TERM "$STRACE"
+    ended "$STRACE"
+}
+
+@test "an offer that fails is none: the VM runs as before" {
+    requires_root
+    requires strace
+    source_vm --disk a --
+    no_locks
+    lockctl migrate-prepare vm
+    refused_with "cannot lock '.*': its file system has no locks left"
+    same "a token" "" "$output"
+    vm_state "$U" RUNNING
+    leases_are HELD
+    locks
+    locked a
+}
+
+# What cannot be raised cannot be lowered either: that must end somewhere.
+@test "a cancel that fails, and offers again, which fails: still OUTGOING" {
+    requires_root
+    requires strace
+    source_vm --disk a --
+    prepare
+    no_locks
+    lockctl migrate-cancel vm
+    refused_with "no locks left; the VM runs on, and its leases stay offered: kept from everybody but a target"
+    vm_state "$U" OUTGOING
+    lives "$S_CHILD"
+    locks
+    locked a
+    lockctl migrate-cancel vm
+    same "cancel ($stderr)" 0 "$status"
+    vm_state "$U" RUNNING
+    leases_are HELD
+    prepare
+    target_vm --state "$TOKEN" --disk a --
+    complete_in
+    complete_out
+    only_target_runs
+}
+
+@test "a target that cannot say that it was completed was not" {
+    requires_root
+    mkdir space
+    mount -t tmpfs -o size=64k,mode=755 none space
+    echo "$T/space" >>mounts
+    source_vm --param "lockspace=$T/space" --disk a --
+    prepare
+    target_vm --param "lockspace=$T/space" --disk a --
+    cat /dev/zero >space/full || :
+    on_target lockctl migrate-complete vm --in
+    refused_with "cannot (write|create) '$T/space/holders/.*': No space left on device"
+    on_target vm_state "$U" INCOMING
+    rm space/full
+    on_target lockctl migrate-cancel vm
+    lockctl migrate-cancel vm
+    same "cancel ($stderr)" 0 "$status"
+    only_source_runs
+    run_supervisor --name other --disk a -- touch stolen
+    matches "who has it" "held by 'vm' \($U, [^ ]+, pid $S_SUP\)" "$stderr"
+    prepare
+    target_vm --state "$TOKEN" --param "lockspace=$T/space" --disk a --
+    cat /dev/zero >space/full || :
+    refute on_target qmp "$U" migrate-complete '{"direction": "in"}'
+    rm space/full
+    complete_in
+    complete_out
+    only_target_runs
+}
+
 # --- without a source -------------------------------------------------------
 
 @test "nobody holds the VM: it is a start like any other, and says so" {
@@ -470,14 +551,15 @@ refused_token() {
 
 @test "-incoming in a command line that is looked at makes it a target" {
     requires qemu-system-x86_64 qemu-img
-    local drive=(-drive "file=$T/a,format=raw,if=virtio")
+    local drive=(-drive "file=$T/a,format=raw,if=none")
     local qemu=(qemu-system-x86_64 -nodefaults -display none -machine none -S)
+    # shellcheck disable=SC2054
     start_supervisor source --name vm --uuid "$U" -A -- "${qemu[@]}" \
-        "${drive[@]/,if=virtio/,if=none}"
+        "${drive[@]}"
     S_SUP=$SUP S_CHILD=$CHILD
     prepare
     on_target start_supervisor target --name vm --uuid "$U" -A -- \
-        "${qemu[@]}" "${drive[@]/,if=virtio/,if=none}" -incoming defer
+        "${qemu[@]}" "${drive[@]}" -incoming defer
     on_target vm_state "$U" INCOMING
     on_target leases_are CLAIMED
 }
@@ -486,7 +568,7 @@ refused_token() {
 
 @test "shared, readonly and exclusive disks, and leases" {
     make_disk c d
-    local all=(--disk a --disk b,shared --disk c,readonly --lease sp:key)
+    local all=(--disk a --disk "b,shared" --disk "c,readonly" --lease sp:key)
     fake sharer --disk b,shared --disk c,readonly --
     source_vm "${all[@]}" --
     prepare
@@ -570,6 +652,73 @@ refused_token() {
     only_target_runs
     kill -USR1 "$T_CHILD"
     wait_until has_guarantee drained-by-qemu-locks
+}
+
+# as_nobody COMMAND...: whatever it starts is nobody's, and may be looked at by
+# the supervisor, which is nobody's too
+as_nobody() {
+    requires_root
+    requires setpriv
+    open_to_everyone
+    mkdir -p state run target-run
+    chown -R "$NOBODY" "$T"
+    printf '#!/bin/sh\nexec setpriv --reuid %s --regid %s --clear-groups %s "$@"\n' \
+        "$NOBODY" "$NOBODY" "$SUPERVISOR" >as-nobody
+    chmod +x as-nobody
+    SUPERVISOR=$T/as-nobody
+}
+
+@test "a target that has opened its disk: that is seen, or asked for" {
+    source_vm --disk a --
+    prepare
+    target_vm --disk a -- --qemu-locks "$T/a"
+    on_target lockctl migrate-complete vm --in
+    refused_with "or the VM's own QEMU does, which cannot be seen from here \(if it runs already, complete it as active\): 'virt-lockctl migrate-complete vm --in --active'$"
+    complete_in --active
+    complete_out
+    only_target_runs
+    on_target lockctl quit vm
+    as_nobody
+    source_vm --disk a --
+    prepare
+    target_vm --disk a -- --qemu-locks "$T/a"
+    complete_in
+    complete_out
+    only_target_runs
+}
+
+# late: the target is completed with --wait, and then opens its disk
+late() {
+    source_vm --disk a --
+    prepare
+    target_vm --disk a -- --later --qemu-locks "$T/a"
+    on_target spawn complete "$LOCKCTL" migrate-complete vm --in --wait
+    WAITS=$PID
+    wait_until on_target vm_state "$U" CLAIMING
+    kill -USR1 "$T_CHILD"
+    wait_until has_line /proc/locks ":$(stat -c %i a) (100|101) 101$"
+    complete_out
+    ended "$S_SUP"
+}
+
+@test "a target that opens its disk while it waits: its own locks are not the source's" {
+    late
+    wait_until is_waiting "writes of the source may still be under way"
+    on_target vm_state "$U" CLAIMING
+    complete_in
+    ended "$WAITS"
+    only_target_runs
+    on_target lockctl quit vm
+    as_nobody
+    late
+    ended "$WAITS"
+    same "exit status" 0 "$STATUS"
+    on_target vm_state "$U" RUNNING
+}
+
+is_waiting() {
+    on_target qmp "$U" query-leases | jq -e --arg why "$1" \
+        'any(.[]; .waiting == $why)' >said
 }
 
 has_guarantee() {

@@ -240,7 +240,8 @@ next_boot() {
     here_runs
     prepared
     there_waits
-    connected 8388608
+    BANDWIDTH=8388608
+    connected
     is here active
     kill -STOP "${CHILD_OF[there]}"
     wait_until state_is "${CHILD_OF[there]}" T

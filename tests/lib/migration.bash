@@ -83,7 +83,8 @@ watched() {
     WATCHER_OF[$1]=$PID
 }
 
-# connected [BANDWIDTH]: both QEMUs know of each other, and the state flows
+# connected: both QEMUs know of each other, and the state flows; at most
+# $BANDWIDTH bytes a second
 connected() {
     watched "$HERE"
     watched "$THERE"
@@ -92,7 +93,7 @@ connected() {
     [ "$TARGET_LATE" != on ] || capability "$THERE" late-block-activate
     [ -z "${PAUSE:-}" ] || capability "$HERE" pause-before-switchover
     in_qemu "$HERE" migrate-set-parameters \
-        "{\"max-bandwidth\": ${1:-1073741824}, \"downtime-limit\": 300}"
+        "{\"max-bandwidth\": ${BANDWIDTH:-1073741824}, \"downtime-limit\": 300}"
     rm -f mig.sock
     in_qemu "$THERE" migrate-incoming "{\"uri\": \"unix:$T/mig.sock\"}"
     in_qemu "$HERE" migrate "{\"uri\": \"unix:$T/mig.sock\"}"
