@@ -16,6 +16,11 @@ setup() {
     make_disk a b
 }
 
+teardown() {
+    common_teardown
+    [ ! -e "$T/loop" ] || losetup -d "$(<"$T/loop")"
+}
+
 # --- from begin to end ------------------------------------------------------
 
 @test "the target is completed first, then the source" {
@@ -609,6 +614,37 @@ locks() {
     on_target lockctl migrate-cancel vm
     same "cancel ($stderr)" 0 "$status"
     on_target leases_are HELD
+}
+
+@test "a disk that was plugged in later" {
+    source_vm --disk a --
+    lockctl acquire vm --disk b
+    same "acquire ($stderr)" 0 "$status"
+    prepare
+    target_vm --disk a --disk b --
+    complete_in
+    complete_out
+    only_target_runs
+    locked b
+}
+
+@test "a block device" {
+    requires_root
+    requires losetup
+    loop=$(losetup -f --show "$T/a") || cannot_run "there are no loop devices"
+    echo "$loop" >loop
+    source_vm --disk "$loop" --
+    thieves "$loop"
+    prepare
+    target_vm --disk "$loop" --
+    nothing_stolen
+    complete_in
+    complete_out
+    only_target_runs
+    nothing_stolen
+    on_target lockctl quit vm
+    kill -KILL "$exclusive_PID" "$shared_PID"
+    free "$loop"
 }
 
 @test "a driver that protects nothing hands over, too" {
