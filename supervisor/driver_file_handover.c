@@ -87,6 +87,7 @@ DriverAnswer file_offer(gpointer driver, DriverLease *lease, GError **error)
     f->waiting = NULL;
     if (f->role != ROLE_HELD && f->role != ROLE_OFFERED)
         return wrong_state(f, "offer", "it is not ours yet", error);
+    file_look_now(f);
     if (file_is_exclusive(f) && !file_set_leases(f, F_RDLCK, error))
         return DRIVER_FAILED;
     f->role = ROLE_OFFERED;

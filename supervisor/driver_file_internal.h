@@ -176,6 +176,8 @@ DriverUse file_ask_alone(const FileLease *f);
 DriverUse file_use(gpointer driver, const DriverLease *lease);
 void file_used(gpointer driver, DriverLease *lease);
 void file_exiting(gpointer driver);
+/* Does the child lock the image as QEMU does? It is about to stop that. */
+void file_look_now(FileLease *f);
 void file_describe(gpointer driver, DriverLease *lease, json_t *out);
 
 /* driver_file_kept.c */

@@ -81,7 +81,7 @@ END
 # --- steps ------------------------------------------------------------------
 
 source_stamps() {
-    source_vm "${GUARD[@]}" --disk a -- --stamp "$T/stamps"
+    source_vm "${GUARD[@]}" --param drain=1 --disk a -- --stamp "$T/stamps"
 }
 
 target_waits() {
