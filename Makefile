@@ -106,8 +106,9 @@ install: all install-library ## into DESTDIR and PREFIX
 	install -m 755 $(BUILD)/virt-lock-guard $(DESTDIR)$(libexecdir)
 	set -e; for m in $(mans); do install -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}; done
 	set -e; for p in $(completed); do install -m 644 helpers/completions/virt-lock.bash $(DESTDIR)$(compdir)/$$p; done
-	install -m 644 README.md NEWS.md LICENSE docs/cookbook.md docs/design.md docs/file-protocol.md $(DESTDIR)$(docdir)
-	install -m 644 docs/examples/* $(DESTDIR)$(docdir)/examples
+	install -m 644 README.md NEWS.md LICENSE docs/cookbook.md docs/design.md docs/file-protocol.md docs/migration.md $(DESTDIR)$(docdir)
+	install -m 644 docs/examples/web1.conf $(DESTDIR)$(docdir)/examples
+	install -m 755 docs/examples/live-migrate $(DESTDIR)$(docdir)/examples
 	install -m 644 $(catalog) $(DESTDIR)$(catalogdir)
 	sed 's#@sbindir@#$(sbindir)#; s#@docdir@#$(docdir)#' helpers/systemd/$(unit_file).in > $(DESTDIR)$(unitdir)/$(unit_file)
 	chmod 644 $(DESTDIR)$(unitdir)/$(unit_file)

@@ -96,10 +96,9 @@ static void put_arguments(const Verb *verb)
 
 static void print_commands(void)
 {
-    gsize n;
-    const Verb *verb = verbs_table(&n);
+    const Verb *verb;
 
-    for (; n > 0; n--, verb++) {
+    for (gsize i = 0; (verb = verbs_at(i)); i++) {
         printf("=head2 %s\n\n", verb->name);
         put_text(verb->doc);
         puts("\n");

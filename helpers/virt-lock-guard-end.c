@@ -238,8 +238,8 @@ static void look_at_qemu(Guard *guard)
 
         if ((lease->said.flags & (GUARD_DRAINED | GUARD_REMOTE)) ==
             GUARD_DRAINED)
-            lease->qemu_seen |= drain_held(lease->fds[0], DRAIN_QEMU_FIRST,
-                                           DRAIN_QEMU_LAST) != 0;
+            lease->qemu_seen |=
+                drain_held(lease->fds[0], DRAIN_QEMU_FIRST, DRAIN_QEMU_LAST);
     }
 }
 

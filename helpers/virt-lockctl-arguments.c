@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "qmp.h"
+
 void arguments_clear(Arguments *arguments)
 {
     g_free(arguments->run_dir);
@@ -12,6 +14,8 @@ void arguments_clear(Arguments *arguments)
     g_free(arguments->timeout);
     g_free(arguments->reason);
     g_free(arguments->interval);
+    g_free(arguments->source_uri);
+    g_free(arguments->target_uri);
     g_strfreev(arguments->disks);
     g_strfreev(arguments->words);
     g_free(arguments->help);
@@ -63,6 +67,20 @@ gboolean arguments_parse(Arguments *a, const char *summary, int *argc,
          "Events of VMs that start later, too; without end", NULL},
         {"interval", 0, 0, G_OPTION_ARG_FILENAME, &a->interval,
          "How often top looks (2)", "SECONDS"},
+        {"target-uri", 0, 0, G_OPTION_ARG_FILENAME, &a->target_uri,
+         "Where a VM goes; for logs and its status", "URI"},
+        {"source-uri", 0, 0, G_OPTION_ARG_FILENAME, &a->source_uri,
+         "Where a VM came from; likewise", "URI"},
+        {"in", 0, 0, G_OPTION_ARG_NONE, &a->in,
+         "The VM was migrated to this supervisor", NULL},
+        {"out", 0, 0, G_OPTION_ARG_NONE, &a->out,
+         "The VM was migrated away from it", NULL},
+        {"cancel", 0, 0, G_OPTION_ARG_NONE, &a->cancel,
+         "It was not: as migrate-cancel", NULL},
+        {"wait", 0, 0, G_OPTION_ARG_NONE, &a->wait,
+         "Until the source has let go and its writes are done", NULL},
+        {"active", 0, 0, G_OPTION_ARG_NONE, &a->active,
+         "The VM's QEMU here has its disks open already", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &a->json, "Print JSON", NULL},
         {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &a->run_dir,
          "Where the control sockets are", "DIR"},
@@ -89,4 +107,23 @@ gboolean arguments_parse(Arguments *a, const char *summary, int *argc,
     if (help)
         a->help = g_option_context_get_help(context, TRUE, NULL);
     return TRUE;
+}
+
+gboolean arguments_check_direction(const Arguments *a, const char *command,
+                                   GError **error)
+{
+    const char *why = NULL;
+
+    if (a->in + a->out + a->cancel != 1)
+        why = "it needs one of --in, --out and --cancel";
+    else if (!a->in && (a->source_uri || a->active))
+        why = "--source-uri and --active go with --in";
+    else if (a->cancel && a->wait)
+        why = "--wait goes with --in and --out";
+    else if (!a->out && a->target_uri)
+        why = "--target-uri goes with --out";
+    if (why)
+        g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
+                    "cannot run '%s': %s", command, why);
+    return !why;
 }

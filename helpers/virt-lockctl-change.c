@@ -181,9 +181,8 @@ static gboolean wait_for_end(Client *client, const Request *request,
     return FALSE;
 }
 
-/* Calls @command and waits for the end. Takes @arguments. */
-static gboolean end(const Request *request, const char *command,
-                    json_t *arguments, int timeout_ms, GError **error)
+gboolean request_end(const Request *request, const char *command,
+                     json_t *arguments, int timeout_ms, GError **error)
 {
     g_autoptr(json_t) taken = arguments;
     g_autoptr(Client) client = request_connect(request, error);
@@ -208,7 +207,8 @@ gboolean command_revoke(const Request *request, GError **error)
 
     if (request->reason)
         json_object_set_new(arguments, "reason", json_string(request->reason));
-    return end(request, "revoke", arguments, end_timeout_ms(request), error);
+    return request_end(request, "revoke", arguments, end_timeout_ms(request),
+                       error);
 }
 
 gboolean command_shutdown(const Request *request, GError **error)
@@ -218,10 +218,10 @@ gboolean command_shutdown(const Request *request, GError **error)
     if (request->timeout_ms >= 0)
         json_object_set_new(arguments, "timeout",
                             json_real(request->timeout_ms / 1000.0));
-    return end(request, "shutdown", arguments, -1, error);
+    return request_end(request, "shutdown", arguments, -1, error);
 }
 
 gboolean command_quit(const Request *request, GError **error)
 {
-    return end(request, "quit", NULL, end_timeout_ms(request), error);
+    return request_end(request, "quit", NULL, end_timeout_ms(request), error);
 }

@@ -27,6 +27,9 @@
 #define LEAST_INTERVAL_MS 100
 #define LONGEST_TIMEOUT   (24 * 60 * 60) /* in milliseconds an int */
 
+/* Of --help, after a long line. */
+#define INDENT "\n                                           "
+
 typedef enum {
     NO_TARGET,
     VM_TARGET,
@@ -44,6 +47,8 @@ enum {
     TAKES_WATCH = 1 << 6,
     TAKES_FOLLOW = 1 << 7,
     TAKES_INTERVAL = 1 << 8,
+    TAKES_TARGET_URI = 1 << 9,
+    TAKES_DIRECTION = 1 << 10, /* and what goes with it */
 };
 
 typedef struct {
@@ -74,6 +79,15 @@ static const Command commands[] = {
     {"shutdown", VM_TARGET, PASSES_TIMEOUT, command_shutdown,
      "shutdown VM [--timeout S]", "TERM, and KILL after S seconds"},
     {"quit", VM_TARGET, 0, command_quit, "quit VM", "KILL"},
+    {"migrate-prepare", VM_TARGET, TAKES_TARGET_URI, command_migrate_prepare,
+     "migrate-prepare VM [--target-uri URI]", "offer the leases to a target"},
+    {"migrate-complete", VM_TARGET, TAKES_DIRECTION | TAKES_TARGET_URI,
+     command_migrate_complete,
+     "migrate-complete VM --in [--source-uri URI] [--wait] [--active] | --out "
+     "[--target-uri URI] [--wait] | --cancel",
+     "take the leases over, or let them go"},
+    {"migrate-cancel", VM_TARGET, 0, command_migrate_cancel,
+     "migrate-cancel VM", "the VM stays where it is"},
     {"events", ANY_VM_TARGET, TAKES_FOLLOW, command_events,
      "events [VM] [--follow]", "print events as they come"},
     {"holder", PATH_TARGET, TAKES_LOCKSPACE, command_holder,
@@ -87,6 +101,7 @@ static void request_clear(Request *request)
     g_free(request->lockspace);
     g_free(request->target);
     g_free(request->reason);
+    g_free(request->uri);
     resource_free(request->disk);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Request, request_clear)
@@ -102,7 +117,8 @@ static char *summary(void)
     GString *text = g_string_new("Commands (a VM is named by name or uuid):\n");
 
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
-        g_string_append_printf(text, "  %-40s %s\n", commands[i].usage,
+        g_string_append_printf(text, "  %-40s %s%s\n", commands[i].usage,
+                               strlen(commands[i].usage) > 40 ? INDENT : "",
                                commands[i].help);
     g_string_append(text,
                     "\nExit status: 0 done, 1 error or not held, 2 usage, "
@@ -155,6 +171,13 @@ static gboolean check_options(const Command *command, const Arguments *a,
         {a->watch, TAKES_WATCH, "--watch"},
         {a->follow, TAKES_FOLLOW, "--follow"},
         {a->interval != NULL, TAKES_INTERVAL, "--interval"},
+        {a->target_uri != NULL, TAKES_TARGET_URI, "--target-uri"},
+        {a->source_uri != NULL, TAKES_DIRECTION, "--source-uri"},
+        {a->in, TAKES_DIRECTION, "--in"},
+        {a->out, TAKES_DIRECTION, "--out"},
+        {a->cancel, TAKES_DIRECTION, "--cancel"},
+        {a->wait, TAKES_DIRECTION, "--wait"},
+        {a->active, TAKES_DIRECTION, "--active"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(options); i++) {
@@ -171,6 +194,8 @@ static gboolean check_options(const Command *command, const Arguments *a,
     if (a->reason && !g_utf8_validate(a->reason, -1, NULL))
         return usage_error(error, "cannot run '%s': --reason is not UTF-8",
                            command->name);
+    if (command->options & TAKES_DIRECTION)
+        return arguments_check_direction(a, command->name, error);
     if (a->lockspace && !*a->lockspace)
         return usage_error(error, "cannot run '%s': --lockspace is empty",
                            command->name);
@@ -252,6 +277,11 @@ static gboolean fill(Request *request, const Command *command,
     request->force = a->force;
     request->watch = a->watch;
     request->follow = a->follow;
+    request->in = a->in;
+    request->cancel = a->cancel;
+    request->wait = a->wait;
+    request->active = a->active;
+    request->uri = g_strdup(a->in ? a->source_uri : a->target_uri);
     request->reason = g_strdup(a->reason);
     request->target = g_strdup(a->words[1]);
     request->state_dir = g_strdup(a->state_dir);

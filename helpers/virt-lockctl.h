@@ -17,6 +17,7 @@
  *   virt-lockctl-unleased.c  unleased, and what leases says of it
  *   virt-lockctl-proc.c    ... processes
  *   virt-lockctl-change.c  acquire, release, revoke, shutdown, quit
+ *   virt-lockctl-migrate.c  migrate-prepare, -complete, -cancel
  *   virt-lockctl-events.c  events
  *   virt-lockctl-holder.c  holder: whom it asks, and what it says
  *   virt-lockctl-holder-locks.c  ... what the locks say
@@ -55,6 +56,8 @@ typedef struct {
     int interval_ms; /* of top */
     char *reason;    /* or NULL */
     Resource *disk;  /* or NULL */
+    char *uri;       /* of the other side of a hand-over, or NULL */
+    gboolean in, cancel, wait, active; /* of migrate-complete; or out */
 } Request;
 
 typedef gboolean CommandFunc(const Request *request, GError **error);
@@ -62,6 +65,8 @@ typedef gboolean CommandFunc(const Request *request, GError **error);
 CommandFunc command_list, command_status, command_child, command_leases;
 CommandFunc command_acquire, command_release, command_revoke;
 CommandFunc command_shutdown, command_quit;
+CommandFunc command_migrate_prepare, command_migrate_complete;
+CommandFunc command_migrate_cancel;
 CommandFunc command_events, command_holder, command_unleased, command_top;
 
 /* The error's sentence, and what to type next where there is something;
@@ -72,6 +77,10 @@ char *shell_word(const char *word);
 
 /* Connects to the VM that is the target. */
 Client *request_connect(const Request *request, GError **error);
+/* Calls @command, which ends the VM, and waits until that is done, for
+ * @timeout_ms at most, -1 for ever. Takes @arguments. */
+gboolean request_end(const Request *request, const char *command,
+                     json_t *arguments, int timeout_ms, GError **error);
 
 typedef enum {
     FINDING_FREE,

@@ -23,6 +23,8 @@ typedef struct Client Client;
  */
 Client *client_connect(const char *path, int timeout_ms, GError **error);
 void client_free(Client *client);
+/* How long an answer may take from now on; -1: for ever. */
+void client_set_timeout(Client *client, int timeout_ms);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Client, client_free)
 
 /*

@@ -49,16 +49,17 @@ static json_t *text(const char *value)
     return json_string(valid);
 }
 
-/* One line; as long whether it says exiting or not, see record_mark(). */
+/* One line; as long whatever exiting and nonce are, see record_mark(). */
 static char *to_line(const Record *record, gsize *len)
 {
     json_t *object = json_pack(
-        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:i}", "uuid",
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:i}", "uuid",
         text(record->uuid), "name", text(record->name), "host",
         text(record->host), "boot-id", text(record->boot_id), "pid",
         (json_int_t)record->pid, "start-time", (json_int_t)record->start_time,
         "since", (json_int_t)record->since, "generation",
-        (json_int_t)record->generation, "exiting", record->exiting ? 1 : 0);
+        (json_int_t)record->generation, "nonce", text(record->nonce), "exiting",
+        record->exiting ? 1 : 0);
 
     return qmp_encode(object, len);
 }
@@ -141,8 +142,8 @@ static gboolean is_same(const struct stat *st, const RecordId *id)
     return id->inode && st->st_dev == id->device && st->st_ino == id->inode;
 }
 
-void record_mark(const char *state_dir, const char *file, const Record *record,
-                 const RecordId *id)
+gboolean record_mark(const char *state_dir, const char *file,
+                     const Record *record, const RecordId *id)
 {
     g_autofree char *path = g_strdup_printf("%s/holders/%s", state_dir, file);
     g_autofree char *line = NULL;
@@ -151,13 +152,13 @@ void record_mark(const char *state_dir, const char *file, const Record *record,
     gsize len;
 
     if (fd < 0)
-        return;
+        return FALSE;
     if (fstat(fd, &st) < 0 || !is_same(&st, id)) {
         close(fd);
-        return;
+        return FALSE;
     }
     line = to_line(record, &len);
-    write_and_close(fd, line, len);
+    return write_and_close(fd, line, len);
 }
 
 void record_remove(const char *state_dir, const char *file, const RecordId *id)
@@ -169,10 +170,16 @@ void record_remove(const char *state_dir, const char *file, const RecordId *id)
         unlink(path);
 }
 
-gint64 record_generation(const char *state_dir, const char *file)
+json_t *record_get(const char *state_dir, const char *file)
 {
     g_autofree char *directory = g_strdup_printf("%s/holders", state_dir);
-    g_autoptr(json_t) found = record_read(directory, file, "");
+
+    return record_read(directory, file, "");
+}
+
+gint64 record_generation(const char *state_dir, const char *file)
+{
+    g_autoptr(json_t) found = record_get(state_dir, file);
 
     return record_integer(found, "generation");
 }

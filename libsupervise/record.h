@@ -36,6 +36,7 @@ typedef struct {
                             /proc/PID/stat */
     gint64 since;        /* seconds since the epoch */
     gint64 generation;   /* raised each time that the VM changes hands */
+    const char *nonce;   /* of its state tokens, always as long; may be NULL */
     gboolean exiting;    /* its child is being killed, or its writes awaited */
 } Record;
 
@@ -66,15 +67,18 @@ char *record_resource(const struct stat *st, guint64 offset);
 gboolean record_write(const char *state_dir, const char *file,
                       const Record *record, RecordId *id, GError **error);
 /* Writes @record over that which is in STATE/holders/@file, under all its
- * names. It may differ from what is there in `exiting` only. */
-void record_mark(const char *state_dir, const char *file, const Record *record,
+ * names. It may differ from what is there in `exiting` and `nonce` only. FALSE
+ * where that is not @id. */
+gboolean record_mark(const char *state_dir, const char *file, const Record *record,
                  const RecordId *id);
 /* Makes the record @from known as @file too, in place of what was there. */
 gboolean record_link(const char *state_dir, const char *from, const char *file,
                      GError **error);
 /* Removes the name @file of a record, where it still is one. */
 void record_remove(const char *state_dir, const char *file, const RecordId *id);
-/* The generation of the record in @file; 0 where there is none. */
+/* The record in STATE/holders/@file as an object that the caller owns, NULL
+ * where there is none; and its generation, 0 where there is none. */
+json_t *record_get(const char *state_dir, const char *file);
 gint64 record_generation(const char *state_dir, const char *file);
 
 typedef enum {

@@ -57,7 +57,7 @@ static const struct {
     {"host", JSON_STRING},     {"boot-id", JSON_STRING},
     {"pid", JSON_INTEGER},     {"start-time", JSON_INTEGER},
     {"since", JSON_INTEGER},   {"generation", JSON_INTEGER},
-    {"exiting", JSON_INTEGER},
+    {"exiting", JSON_INTEGER}, {"nonce", JSON_STRING},
 };
 
 const char *record_string(const json_t *holder, const char *name)

@@ -70,7 +70,14 @@ static int bind_socket(const ControlSpec *spec, GError **error)
         rc = listen(fd, BACKLOG);
     if (rc == 0)
         return fd;
-    set_errno(error, "cannot listen on '%s'", spec->path);
+    if (!bound && errno == EADDRINUSE)
+        g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC,
+                    "cannot listen on '%s': a supervisor of this VM answers "
+                    "there (a migration target on the same host needs another "
+                    "--run-dir)",
+                    spec->path);
+    else
+        set_errno(error, "cannot listen on '%s'", spec->path);
     if (bound)
         unlink(spec->path);
     close(fd);

@@ -13,7 +13,7 @@
 /* How long a write usually takes at most, in microseconds. */
 #define USUAL_WRITE 500000
 
-uint64_t drain_held(int fd, uint64_t first, uint64_t last)
+bool drain_held(int fd, uint64_t first, uint64_t last)
 {
     struct flock lock = {.l_type = F_WRLCK,
                          .l_whence = SEEK_SET,
@@ -21,9 +21,7 @@ uint64_t drain_held(int fd, uint64_t first, uint64_t last)
                          .l_len = (off_t)(last - first + 1)};
 
     errno = 0;
-    if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
-        return 0;
-    return lock.l_start > (off_t)first ? (uint64_t)lock.l_start : first;
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 /* Whoever opens it in between is let through by the last line; the signal that

@@ -48,10 +48,10 @@ DrainAnswer drain_look(const DrainAsk *ask);
 /* What is waited for: a clause. NULL for QUIET. */
 const char *drain_clause(DrainWhy why);
 
-/* The first byte of @first to @last of @fd that somebody else has locked so
- * that we could not lock it for writing; 0: none. A failed call answers 0 and
+/* TRUE where somebody else has locked one of the bytes @first to @last of @fd
+ * so that we could not lock it for writing. A failed call answers FALSE and
  * sets errno, which is 0 otherwise. */
-uint64_t drain_held(int fd, uint64_t first, uint64_t last);
+bool drain_held(int fd, uint64_t first, uint64_t last);
 
 typedef enum {
     DRAIN_ALONE,

@@ -11,7 +11,7 @@
  * Order of calls:
  *
  *   open -> acquire* -> used* -> inherit -> [ child runs: acquire, used |
- *           release | offer, (claimed), take | complete, take ]*
+ *           release | offer, (claimed, completed), take | complete, take ]*
  *           [ claim instead of acquire on a migration target ]
  *        -> (child dead and reaped) -> release* -> close
  *
@@ -77,9 +77,10 @@ typedef struct {
     gboolean block;      /* a block device: device is its own number */
     dev_t device;        /* that locks are taken on */
     ino_t inode;
-    guint64 offset; /* of the locked byte */
-    json_t *holder; /* who has it, after LEASE_BUSY; or NULL */
-    gpointer data;  /* the driver's own */
+    guint64 offset;   /* of the locked byte */
+    gboolean claimed; /* set by claim: from a source; FALSE: acquired */
+    json_t *holder;   /* who has it, after LEASE_BUSY; or NULL */
+    gpointer data;    /* the driver's own */
 } DriverLease;
 
 /* What a driver says by itself, always from the event loop. */
@@ -88,7 +89,8 @@ typedef struct {
     void (*done)(gpointer opaque, guint id, const GError *error);
     /* @id is ours until @expires, microseconds of CLOCK_BOOTTIME. */
     void (*renewed)(gpointer opaque, guint id, gint64 expires);
-    /* The release of @id is PENDING still, and @why; said now and then. */
+    /* The release or take of @id is PENDING still, and @why; said now and
+     * then. */
     void (*waiting)(gpointer opaque, guint id, const char *why);
     /* Something is strange about @id that is not its loss. */
     void (*warning)(gpointer opaque, guint id, MessageKind kind,
@@ -152,6 +154,7 @@ typedef struct {
      * complete only looks, until the VM's own lease is completed, last.
      * @inactive: the target's QEMU has not opened the object yet, so nobody
      * else may have it open either.
+     * claim, of the VM's own lease: acquires it where no source has it.
      */
     DriverAnswer (*offer)(gpointer driver, DriverLease *lease, GError **error);
     gboolean (*claimed)(gpointer driver, DriverLease *lease, GError **error);
@@ -160,6 +163,15 @@ typedef struct {
                              gboolean inactive, GError **error);
     DriverAnswer (*take)(gpointer driver, DriverLease *lease, gboolean inactive,
                          GError **error);
+    /* Of the driver that has the VM's own lease; NULL for others. A target was
+     * completed since it was offered. */
+    gboolean (*completed)(gpointer driver);
+    /* The record of the VM, whoever's it is by now; NULL: none. The caller
+     * owns it. */
+    json_t *(*told)(gpointer driver);
+    /* What the owner's record says has changed (its nonce); the owner has the
+     * VM alone. */
+    void (*tell)(gpointer driver);
 } DriverOps;
 
 extern const DriverOps driver_nop;

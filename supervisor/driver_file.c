@@ -338,4 +338,7 @@ const DriverOps driver_file = {
     .claim = file_claim,
     .complete = file_complete,
     .take = file_take,
+    .completed = file_completed,
+    .told = file_told,
+    .tell = file_tell,
 };

@@ -116,17 +116,19 @@ static void look_at_qemu(FileLease *f)
         file_is_lost(f, errno);
 }
 
+void file_look_now(FileLease *f)
+{
+    if (!f->remote)
+        look_at_qemu(f);
+}
+
 void file_exiting(gpointer data)
 {
     FileDriver *driver = data;
 
     /* Killed it is, but it takes a while to die. */
-    for (guint i = 0; i < driver->leases->len; i++) {
-        FileLease *f = driver->leases->pdata[i];
-
-        if (!f->remote)
-            look_at_qemu(f);
-    }
+    for (guint i = 0; i < driver->leases->len; i++)
+        file_look_now(driver->leases->pdata[i]);
     file_record_exiting(driver);
 }
 

@@ -65,9 +65,16 @@ static gint64 told_generation(const FileDriver *driver)
     return highest;
 }
 
+gboolean file_completed(gpointer data)
+{
+    const FileDriver *driver = data;
+
+    return told_generation(driver) > driver->me.generation;
+}
+
 gboolean file_was_completed(const FileLease *f)
 {
-    return told_generation(f->driver) > f->driver->me.generation;
+    return file_completed(f->driver);
 }
 
 /* --- source --------------------------------------------------------------- */
@@ -77,8 +84,10 @@ DriverAnswer file_offer(gpointer driver, DriverLease *lease, GError **error)
     FileLease *f = lease->data;
 
     file_stop_trying(f);
+    f->waiting = NULL;
     if (f->role != ROLE_HELD && f->role != ROLE_OFFERED)
         return wrong_state(f, "offer", "it is not ours yet", error);
+    file_look_now(f);
     if (file_is_exclusive(f) && !file_set_leases(f, F_RDLCK, error))
         return DRIVER_FAILED;
     f->role = ROLE_OFFERED;
@@ -101,9 +110,13 @@ static DriverAnswer take_back(FileLease *f, GError **error)
 {
     GError *failure = NULL;
 
-    if (!file_set_leases(f, F_WRLCK, &failure) ||
-        !file_others_gone(f, FALSE, &failure))
+    f->waiting = "a target has claimed it (cancel it there)";
+    if (!file_set_leases(f, F_WRLCK, &failure))
         return pending_if_busy(failure, error);
+    f->waiting = "the target's child lives yet";
+    if (!file_others_gone(f, FALSE, &failure))
+        return pending_if_busy(failure, error);
+    f->waiting = NULL;
     if (file_was_completed(f)) {
         file_set_leases(f, F_RDLCK, NULL);
         return wrong_state(f, "take back", "the target was completed", error);
@@ -147,6 +160,31 @@ static gboolean claim_steps(FileLease *f, GError **error)
            file_others_gone(f, TRUE, error) && file_set_live(f, F_RDLCK, error);
 }
 
+/* A VM that nobody holds has no source: it is a start like any other. */
+static DriverAnswer claimed(FileLease *f, GError **error)
+{
+    FileDriver *driver = f->driver;
+    DriverLease *lease = f->lease;
+
+    if (lease->resource->kind == RESOURCE_VM && !file_another_holds(f)) {
+        file_let_go(f);
+        return driver_file.acquire(driver, lease, error);
+    }
+    if (lease->resource->kind == RESOURCE_VM)
+        driver->me.generation = MAX(told_generation(driver), 1);
+    f->role = ROLE_CLAIMED;
+    lease->claimed = TRUE;
+    return DRIVER_DONE;
+}
+
+static GError *claimed_by_another(const FileLease *f)
+{
+    return g_error_new(QMP_ERROR, QMP_ERROR_LEASE_BUSY,
+                       "cannot claim '%s': another target has claimed it "
+                       "(migrate-cancel there, or on the source)",
+                       f->lease->resource->name);
+}
+
 static DriverAnswer try_claim(FileLease *f, GError **error)
 {
     GError *failure = NULL;
@@ -155,9 +193,12 @@ static DriverAnswer try_claim(FileLease *f, GError **error)
         if (is_busy(failure) &&
             g_get_monotonic_time() - f->step_since < CLAIM_TIME)
             return pending_if_busy(failure, error);
+        if (is_busy(failure) && file_another_claims(f)) {
+            g_error_free(failure);
+            failure = claimed_by_another(f);
+        }
     } else if (claim_steps(f, &failure)) {
-        f->role = ROLE_CLAIMED;
-        return DRIVER_DONE;
+        return claimed(f, error);
     }
     g_propagate_error(error, failure);
     file_let_go(f);
@@ -194,13 +235,18 @@ static DriverAnswer complete_vm(FileLease *vm, GError **error)
         return wrong_state(vm, "complete", "the source's record is gone",
                            error);
     driver->me.generation = MAX(told, driver->me.generation) + 1;
-    if (!file_record_vm(driver, error))
+    if (!file_record_vm(driver, error)) { /* where it could be is seen, too */
+        driver->me.generation = told;
+        file_record_vm(driver, NULL);
         return DRIVER_FAILED;
+    }
     for (guint i = 0; i < driver->leases->len; i++) {
         FileLease *f = driver->leases->pdata[i];
 
         if (f->role == ROLE_CLAIMED)
             f->role = ROLE_COMPLETED;
+        else if (f != vm) /* what is shared: the source's record goes */
+            file_write_records(f);
     }
     return DRIVER_DONE;
 }
@@ -228,11 +274,16 @@ static DriverAnswer take_over(FileLease *f, GError **error)
 {
     GError *failure = NULL;
 
-    if (!file_set_leases(f, F_WRLCK, &failure) ||
-        !file_others_gone(f, FALSE, &failure))
+    f->waiting = "the source holds it";
+    if (!file_set_leases(f, F_WRLCK, &failure))
         return pending_if_busy(failure, error);
+    f->waiting = "the source's child lives yet";
+    if (!file_others_gone(f, FALSE, &failure))
+        return pending_if_busy(failure, error);
+    f->waiting = "writes of the source may still be under way";
     if (f->inactive && !is_quiet(f))
         return DRIVER_PENDING;
+    f->waiting = NULL;
     file_set_claims(f, F_UNLCK, NULL);
     return file_hold(f);
 }

@@ -48,6 +48,7 @@ typedef struct {
     gboolean check_all; /* ... on every file system, not on remote ones only */
     guint drain_s;      /* how long an object that is open is waited for */
     guint check_source, look_source;
+    guint64 run; /* R, see docs/file-protocol.md; 0: nobody looks at it */
 } FileDriver;
 
 /* One D: a description of our own, and two bytes of it. */
@@ -137,7 +138,7 @@ gboolean file_set_byte(FileLease *f, const Place *place, guint64 byte, int type,
                        GError **error);
 gboolean file_set_leases(FileLease *f, int type, GError **error);
 gboolean file_set_claims(FileLease *f, int type, GError **error);
-/* Read-locks our own liveness byte, or unlocks it. */
+/* Read-locks our own liveness byte, or unlocks it; with the VM's own, R. */
 gboolean file_set_live(FileLease *f, int type, GError **error);
 /* LEASE_BUSY where others live; @shared: VS, not VE. */
 gboolean file_others_gone(FileLease *f, gboolean shared, GError **error);
@@ -160,6 +161,9 @@ gboolean file_is_lost(FileLease *f, int err);
 gboolean file_record_vm(FileDriver *driver, GError **error);
 /* Says in the records that the VM is being ended. */
 void file_record_exiting(FileDriver *driver);
+/* Says what has changed of the owner, who has the VM alone. */
+void file_tell(gpointer driver);
+json_t *file_told(gpointer driver);
 void file_write_records(FileLease *f);
 void file_remove_records(FileLease *f);
 
@@ -172,6 +176,8 @@ DriverUse file_ask_alone(const FileLease *f);
 DriverUse file_use(gpointer driver, const DriverLease *lease);
 void file_used(gpointer driver, DriverLease *lease);
 void file_exiting(gpointer driver);
+/* Does the child lock the image as QEMU does? It is about to stop that. */
+void file_look_now(FileLease *f);
 void file_describe(gpointer driver, DriverLease *lease, json_t *out);
 
 /* driver_file_kept.c */
@@ -191,6 +197,7 @@ void file_stop_trying(FileLease *f);
 /* driver_file_handover.c */
 /* TRUE where a target was completed since @f was offered. */
 gboolean file_was_completed(const FileLease *f);
+gboolean file_completed(gpointer driver);
 DriverAnswer file_offer(gpointer driver, DriverLease *lease, GError **error);
 gboolean file_claimed(gpointer driver, DriverLease *lease, GError **error);
 DriverAnswer file_claim(gpointer driver, DriverLease *lease, GError **error);

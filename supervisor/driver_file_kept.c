@@ -42,18 +42,35 @@ static int watch(Home *home)
     return home->watched;
 }
 
+/* VE is the VM's, whoever runs it: in a hand-over source and target both have
+ * it. A byte that is this run's alone tells who has our V. */
+static guint64 run_byte(const FileDriver *driver)
+{
+    const Record *me = &driver->me;
+    g_autofree char *run =
+        g_strdup_printf("%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT,
+                        me->boot_id, me->pid, me->start_time);
+
+    return record_lock_byte("run", run);
+}
+
 void file_live(gpointer data, const DriverLease *lease, DriverKept *out)
 {
     FileDriver *driver = data;
-    const FileLease *f = lease->data;
+    FileLease *f = lease->data;
 
     *out = (DriverKept){.vm = TRUE};
+    if (f && !driver->run) {
+        driver->run = run_byte(driver);
+        if (!file_set_live(f, F_RDLCK, NULL))
+            return;
+    }
     for (HomeId i = 0; f && i < N_HOMES; i++) {
         Home *home = &driver->homes[i];
 
         if (home->live < 0 || watch(home) < 0)
             continue;
         out->fds[out->n] = home->watched;
-        out->bytes[out->n++] = f->live[i];
+        out->bytes[out->n++] = driver->run;
     }
 }

@@ -209,12 +209,18 @@ static guint64 live_byte(const FileLease *f, HomeId home, gboolean shared)
 
 gboolean file_set_live(FileLease *f, int type, GError **error)
 {
+    const FileDriver *driver = f->driver;
+    gboolean run = driver->run && f->lease->resource->kind == RESOURCE_VM;
+
     for (HomeId i = 0; i < N_HOMES; i++) {
         struct flock lock =
             range(type, live_byte(f, i, !file_is_exclusive(f)), 1);
-        const Home *home = &f->driver->homes[i];
+        struct flock of_run = range(type, driver->run, 1);
+        const Home *home = &driver->homes[i];
 
-        if (home->live >= 0 && fcntl(home->live, F_OFD_SETLK, &lock) < 0)
+        if (home->live >= 0 &&
+            (fcntl(home->live, F_OFD_SETLK, &lock) < 0 ||
+             (run && fcntl(home->live, F_OFD_SETLK, &of_run) < 0)))
             return failed(f, home->live, errno, error);
         f->lives = type != F_UNLCK;
     }

@@ -65,15 +65,59 @@ void file_remove_records(FileLease *f)
     }
 }
 
-void file_record_exiting(FileDriver *driver)
+/* FALSE where one of them is not ours any more. */
+static gboolean mark(FileDriver *driver)
 {
     g_autofree char *vm = vm_file(driver);
+    gboolean ours = TRUE;
 
-    driver->me.exiting = TRUE;
     for (HomeId i = 0; i < N_HOMES; i++) {
         const Home *home = &driver->homes[i];
 
         if (home->directory)
-            record_mark(home->directory, vm, &driver->me, &home->record);
+            ours &=
+                record_mark(home->directory, vm, &driver->me, &home->record);
     }
+    return ours;
+}
+
+/* A target that could not be completed may have written over them. */
+void file_tell(gpointer data)
+{
+    FileDriver *driver = data;
+
+    if (mark(driver) || !file_record_vm(driver, NULL))
+        return;
+    for (guint i = 0; i < driver->leases->len; i++)
+        file_write_records(driver->leases->pdata[i]);
+}
+
+void file_record_exiting(FileDriver *driver)
+{
+    driver->me.exiting = TRUE;
+    mark(driver);
+}
+
+/* Of two homes the one that knows more. */
+json_t *file_told(gpointer data)
+{
+    const FileDriver *driver = data;
+    g_autofree char *vm = vm_file(driver);
+    json_t *best = NULL;
+
+    for (HomeId i = 0; i < N_HOMES; i++) {
+        const Home *home = &driver->homes[i];
+        json_t *told = home->directory ? record_get(home->directory, vm) : NULL;
+
+        if (told &&
+            (!best ||
+             json_integer_value(json_object_get(told, "generation")) >
+                 json_integer_value(json_object_get(best, "generation")))) {
+            json_decref(best);
+            best = told;
+        } else {
+            json_decref(told);
+        }
+    }
+    return best;
 }

@@ -42,6 +42,30 @@ static DriverAnswer nop_release(gpointer driver, DriverLease *lease,
     return DRIVER_DONE;
 }
 
+static DriverAnswer nop_offer(gpointer driver, DriverLease *lease,
+                              GError **error)
+{
+    return DRIVER_DONE;
+}
+
+static DriverAnswer nop_claim(gpointer driver, DriverLease *lease,
+                              GError **error)
+{
+    lease->claimed = lease->resource->mode == RESOURCE_EXCLUSIVE;
+    return DRIVER_DONE;
+}
+
+static gboolean nop_claimed(gpointer driver, DriverLease *lease, GError **error)
+{
+    return TRUE;
+}
+
+static DriverAnswer nop_take(gpointer driver, DriverLease *lease,
+                             gboolean inactive, GError **error)
+{
+    return DRIVER_DONE;
+}
+
 static DriverUse nop_use(gpointer driver, const DriverLease *lease)
 {
     return DRIVER_UNUSED; /* nothing is protected */
@@ -49,10 +73,15 @@ static DriverUse nop_use(gpointer driver, const DriverLease *lease)
 
 const DriverOps driver_nop = {
     .name = "nop",
-    .flags = DRIVER_HOTPLUG,
+    .flags = DRIVER_HOTPLUG | DRIVER_MIGRATE,
     .open = nop_open,
     .close = nop_close,
     .acquire = nop_acquire,
     .release = nop_release,
     .use = nop_use,
+    .offer = nop_offer,
+    .claimed = nop_claimed,
+    .claim = nop_claim,
+    .complete = nop_take,
+    .take = nop_take,
 };

@@ -34,6 +34,8 @@ void end_about(Supervisor *s, const Lease *lease)
 
 void end_denied(Supervisor *s, const GError *error, json_t *holder)
 {
+    g_autofree char *why = handover_explain(s, error);
+
     if (s->verdict == VERDICT_NONE) {
         s->denied = json_pack("{s:s}", "class", qmp_error_class(error));
         if (holder)
@@ -43,7 +45,7 @@ void end_denied(Supervisor *s, const GError *error, json_t *holder)
              g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
                  ? EXIT_DENIED
                  : EXIT_OWN_ERROR,
-             error->message);
+             why);
     end_about(s, lease_table_denied(s->leases));
 }
 
@@ -81,12 +83,26 @@ static int conclude_attached(Supervisor *s)
     return s->code = 0;
 }
 
+/* Its child has done what it was for, however it ended here. */
+static int conclude_handed_over(Supervisor *s)
+{
+    const char *uri = s->handover.uri;
+    g_autofree char *how =
+        g_strconcat("handed over", uri ? " to " : "", uri, NULL);
+    g_autoptr(json_t) more = json_pack("{s:b}", "handed-over", 1);
+
+    report_exit(s->report, 0, how, more, FALSE);
+    return s->code = 0;
+}
+
 int end_conclude(Supervisor *s)
 {
     g_autofree char *ended = NULL;
 
     if (s->verdict == VERDICT_LOST)
         s->code = EXIT_LOST;
+    else if (s->handover.handed_over)
+        return conclude_handed_over(s);
     if (s->verdict == VERDICT_NONE && s->options->attach)
         return conclude_attached(s);
     if (s->verdict == VERDICT_NONE && !s->has_status)
@@ -126,6 +142,7 @@ void end_undo(Supervisor *s)
             close(s->json_status_fd);
     }
     credentials_free(s->credentials);
+    handover_free(s);
     g_free(s->run_dir);
     g_free(s->state_dir);
     g_free(s->socket_path);

@@ -159,7 +159,7 @@ void lease_force(Lease *lease)
 
 void lease_mark_lost(Lease *lease)
 {
-    if (lease->status == LEASE_HELD)
+    if (lease_is_ours(lease))
         lease->status = LEASE_LOST;
 }
 

@@ -11,6 +11,11 @@
  * the same for everybody, so that two who want the same disks never hold
  * half of them each for long.
  *
+ * A hand-over moves all leases at once (lease_handover.c): the source offers
+ * them, or takes them back; the target has claimed them, completes, and takes
+ * them. The VM's own is offered and completed last, and claimed first: who has
+ * claimed it finds all others offered.
+ *
  * Should:  drop everything got so far when one lease cannot be had.
  * Mustn't: decide when to release: supervisor.c does, after the reap.
  */
@@ -23,6 +28,8 @@
     X(WANTED)                                                                  \
     X(PENDING)                                                                 \
     X(HELD)                                                                    \
+    X(OFFERED)                                                                 \
+    X(CLAIMED)                                                                 \
     X(LOST)                                                                    \
     X(RELEASING)
 
@@ -37,12 +44,19 @@ typedef enum {
     LEASE_SET_OTHERS,
 } LeaseSet;
 
+/* What is done to all leases, the VM's own included, in a hand-over. */
+typedef enum {
+    LEASE_MOVE_OFFER,
+    LEASE_MOVE_COMPLETE,
+    LEASE_MOVE_TAKE,
+} LeaseMove;
+
 typedef struct Lease Lease;
 typedef struct LeaseTable LeaseTable;
 
 /* Called from the event loop or from within the call that caused them. */
 typedef struct {
-    /* lease_table_acquire() ended: all of @set are held. */
+    /* lease_table_acquire() ended: all of @set are held, or claimed. */
     void (*granted)(gpointer opaque, LeaseSet set);
     /* ... or none is. @holder: who has the busy one, or NULL. */
     void (*denied)(gpointer opaque, const GError *error, json_t *holder);
@@ -58,6 +72,11 @@ typedef struct {
     void (*used)(gpointer opaque, Lease *lease);
     void (*letting_go)(gpointer opaque, Lease *lease);
     gboolean (*guarded)(gpointer opaque);
+    /* A move ended; @error NULL where it worked, for all leases. */
+    void (*moved)(gpointer opaque, LeaseMove move, const GError *error);
+    /* TRUE where the child is not known to have the lease's object open as
+     * QEMU does. May be NULL. */
+    gboolean (*inactive)(gpointer opaque, Lease *lease);
 } LeaseEvents;
 
 /* How a single acquire or release ended; @error NULL where it worked.
@@ -88,6 +107,11 @@ Lease *lease_table_add(LeaseTable *table, const DriverOps *ops, gpointer driver,
 /* Acquires all of @set, or none. @wait: a busy lease is tried again, every
  * 20 ms with jitter, all dropped in between, until lease_table_release(). */
 void lease_table_acquire(LeaseTable *table, LeaseSet set, gboolean wait);
+/* The same on a migration target: exclusive ones are claimed from the source
+ * (CLAIMED, not HELD). The VM's own is acquired where it has no source. */
+void lease_table_claim(LeaseTable *table, LeaseSet set, gboolean wait);
+/* TRUE where the VM's own lease was claimed from a source. */
+gboolean lease_table_has_source(const LeaseTable *table);
 /* From now on a child may write under the leases, later ones included. */
 void lease_table_used(LeaseTable *table);
 /* Releases all of @set; also ends a lease_table_acquire(). */
@@ -98,6 +122,24 @@ void lease_acquire(LeaseTable *table, Lease *lease, LeaseReply reply,
                    gpointer data);
 void lease_release(LeaseTable *table, Lease *lease, LeaseReply reply,
                    gpointer data);
+
+/*
+ * lease_table_move:
+ * @quiet: of a take: only when nobody writes to the disks any more
+ *
+ * Begins a move; moved is told when it ends, maybe from within this call. One
+ * that failed leaves some leases moved and others not: offer and take go on
+ * from there, complete has done nothing. lease_table_release() and another
+ * move take the place of one that has not ended.
+ */
+void lease_table_move(LeaseTable *table, LeaseMove move, gboolean quiet);
+/* FALSE and NOT_SUPPORTED or WRONG_STATE where no move can begin. */
+gboolean lease_table_can_move(const LeaseTable *table, GError **error);
+/* TRUE where a target has claimed every lease that was offered. */
+gboolean lease_table_is_claimed(LeaseTable *table, GError **error);
+/* A sentence on the first lease that a take waits for, or NULL; newly
+ * allocated. */
+char *lease_table_hindrance(LeaseTable *table);
 
 /* Its release, now or later, is not to wait for anything. */
 void lease_force(Lease *lease);

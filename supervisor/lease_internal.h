@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * DOC: what lease.c (the entries) and lease_work.c (what is done to them)
- * share; nobody else includes this.
+ * DOC: what lease.c (the entries), lease_work.c (what is done to them) and
+ * lease_handover.c share; nobody else includes this.
  */
 #ifndef SUPERVISOR_LEASE_INTERNAL_H
 #define SUPERVISOR_LEASE_INTERNAL_H
@@ -17,6 +17,7 @@ struct Lease {
     LeaseStatus status;
     gint64 since;     /* held since, seconds since the epoch */
     gint64 expires;   /* microseconds of CLOCK_BOOTTIME, 0: never */
+    gboolean moving;  /* offer, complete or take is PENDING */
     LeaseReply reply; /* of a single acquire or release, else NULL */
     gpointer reply_data;
 };
@@ -28,6 +29,7 @@ typedef enum {
     ROLLING_BACK,
     RETRYING,
     RELEASING,
+    MOVING, /* see lease_handover.c */
 } LeaseWork;
 
 struct LeaseTable {
@@ -38,17 +40,34 @@ struct LeaseTable {
     LeaseWork work;
     LeaseSet set; /* what work is done on */
     gboolean wait;
-    gboolean used; /* a child may write under the leases */
-    guint retry;   /* source id */
+    gboolean claim; /* the work is to claim, not to acquire */
+    gboolean used;  /* a child may write under the leases */
+    LeaseMove move;
+    guint moved;    /* how many leases the move has done */
+    gboolean quiet; /* of a take */
+    guint retry;    /* source id */
     GError *error;
     const Lease *denied; /* what the error is about */
     json_t *holder;
     gint64 told; /* monotonic, microseconds: when the wait was spoken of */
 };
 
-static inline Lease *lease_at(LeaseTable *table, guint i)
+static inline Lease *lease_at(const LeaseTable *table, guint i)
 {
     return g_ptr_array_index(table->leases, i);
 }
+
+/* Its locks are ours, whatever they are good for. */
+static inline gboolean lease_is_ours(const Lease *lease)
+{
+    return lease->status == LEASE_HELD || lease->status == LEASE_OFFERED ||
+           lease->status == LEASE_CLAIMED;
+}
+
+/* lease_handover.c */
+/* Goes on with a move. */
+void lease_move_on(LeaseTable *table);
+/* The driver has ended what @lease was moving for. */
+void lease_moved(LeaseTable *table, Lease *lease, const GError *error);
 
 #endif

@@ -17,7 +17,7 @@ static gboolean in_set(const Lease *lease, LeaseSet set)
 
 static void use(LeaseTable *table, Lease *lease)
 {
-    if (lease->status != LEASE_HELD)
+    if (!lease_is_ours(lease))
         return;
     if (lease->ops->used)
         lease->ops->used(lease->driver, &lease->d);
@@ -27,7 +27,7 @@ static void use(LeaseTable *table, Lease *lease)
 
 static void held(LeaseTable *table, Lease *lease)
 {
-    lease->status = LEASE_HELD;
+    lease->status = lease->d.claimed ? LEASE_CLAIMED : LEASE_HELD;
     lease->since = g_get_real_time() / G_USEC_PER_SEC;
     if (table->used)
         use(table, lease);
@@ -70,9 +70,25 @@ gboolean lease_table_live(LeaseTable *table, DriverKept *out)
     return out->n > 0;
 }
 
+static DriverAnswer acquire_or_claim(LeaseTable *table, Lease *lease,
+                                     GError **error)
+{
+    const DriverOps *ops = lease->ops;
+
+    lease->d.claimed = FALSE;
+    if (!table->claim)
+        return ops->acquire(lease->driver, &lease->d, error);
+    if (ops->flags & DRIVER_MIGRATE)
+        return ops->claim(lease->driver, &lease->d, error);
+    g_set_error(error, QMP_ERROR, QMP_ERROR_NOT_SUPPORTED,
+                "cannot claim '%s': driver '%s' does not support it",
+                lease->resource->name, ops->name);
+    return DRIVER_FAILED;
+}
+
 static void ask_acquire(LeaseTable *table, Lease *lease, GError **error)
 {
-    switch (lease->ops->acquire(lease->driver, &lease->d, error)) {
+    switch (acquire_or_claim(table, lease, error)) {
     case DRIVER_DONE:
         held(table, lease);
         break;
@@ -88,6 +104,7 @@ static void ask_acquire(LeaseTable *table, Lease *lease, GError **error)
 /* A release that fails leaves nothing to hold: the driver has lost it. */
 static void ask_release(Lease *lease)
 {
+    lease->moving = FALSE;
     if (lease->ops->release(lease->driver, &lease->d, NULL) == DRIVER_PENDING)
         lease->status = LEASE_RELEASING;
     else
@@ -100,7 +117,7 @@ static gboolean acquire_more(LeaseTable *table)
     for (guint i = 0; i < table->leases->len; i++) {
         Lease *lease = lease_at(table, i);
 
-        if (!in_set(lease, table->set) || lease->status == LEASE_HELD)
+        if (!in_set(lease, table->set) || lease_is_ours(lease))
             continue;
         if (lease->status == LEASE_WANTED && !table->error)
             ask_acquire(table, lease, &table->error);
@@ -110,7 +127,7 @@ static gboolean acquire_more(LeaseTable *table)
             table->denied = lease;
             return TRUE;
         }
-        if (lease->status != LEASE_HELD)
+        if (!lease_is_ours(lease))
             return FALSE;
     }
     return TRUE;
@@ -127,19 +144,22 @@ static gboolean release_more(LeaseTable *table)
 
         if (!in_set(lease, table->set))
             continue;
-        if (lease->status == LEASE_HELD || lease->status == LEASE_LOST)
+        if (lease_is_ours(lease) || lease->status == LEASE_LOST)
             ask_release(lease);
         done &= lease->status == LEASE_WANTED; /* or a driver will say when */
     }
     return done;
 }
 
+static void begin(LeaseTable *table, LeaseSet set, gboolean claim,
+                  gboolean wait);
+
 static gboolean retry(gpointer data)
 {
     LeaseTable *table = data;
 
     table->retry = 0;
-    lease_table_acquire(table, table->set, table->wait);
+    begin(table, table->set, table->claim, table->wait);
     return G_SOURCE_REMOVE;
 }
 
@@ -155,6 +175,13 @@ static void say_waiting(LeaseTable *table)
                            MESSAGE_LEASE_AWAITED, table->error->message);
 }
 
+/* What comes later, one by one, is not claimed. */
+static void idle(LeaseTable *table)
+{
+    table->work = IDLE;
+    table->claim = FALSE;
+}
+
 static void rolled_back(LeaseTable *table)
 {
     if (table->wait &&
@@ -165,7 +192,7 @@ static void rolled_back(LeaseTable *table)
             g_random_int_range(RETRY_MIN_MS, RETRY_MAX_MS + 1), retry, table);
         return;
     }
-    table->work = IDLE;
+    idle(table);
     table->events->denied(table->opaque, table->error, table->holder);
 }
 
@@ -173,7 +200,7 @@ static void go_on(LeaseTable *table)
 {
     if (table->work == ACQUIRING && acquire_more(table)) {
         if (!table->error) {
-            table->work = IDLE;
+            idle(table);
             table->events->granted(table->opaque, table->set);
             return;
         }
@@ -182,19 +209,33 @@ static void go_on(LeaseTable *table)
     if (table->work == ROLLING_BACK && release_more(table)) {
         rolled_back(table);
     } else if (table->work == RELEASING && release_more(table)) {
-        table->work = IDLE;
+        idle(table);
         table->events->released(table->opaque, table->set);
+    } else if (table->work == MOVING) {
+        lease_move_on(table);
     }
 }
 
-void lease_table_acquire(LeaseTable *table, LeaseSet set, gboolean wait)
+static void begin(LeaseTable *table, LeaseSet set, gboolean claim,
+                  gboolean wait)
 {
     g_clear_error(&table->error);
     table->denied = NULL;
     table->work = ACQUIRING;
     table->set = set;
+    table->claim = claim;
     table->wait = wait;
     go_on(table);
+}
+
+void lease_table_acquire(LeaseTable *table, LeaseSet set, gboolean wait)
+{
+    begin(table, set, FALSE, wait);
+}
+
+void lease_table_claim(LeaseTable *table, LeaseSet set, gboolean wait)
+{
+    begin(table, set, TRUE, wait);
 }
 
 void lease_table_release(LeaseTable *table, LeaseSet set)
@@ -258,6 +299,10 @@ static void driver_done(gpointer opaque, guint id, const GError *error)
     LeaseTable *table = opaque;
     Lease *lease = find_id(table, id);
 
+    if (lease && lease->moving) {
+        lease_moved(table, lease, error);
+        return;
+    }
     if (!lease ||
         (lease->status != LEASE_PENDING && lease->status != LEASE_RELEASING))
         return;
@@ -287,12 +332,14 @@ static void driver_waiting(gpointer opaque, guint id, const char *why)
     Lease *lease = find_id(table, id);
     g_autofree char *sentence = NULL;
 
-    if (!lease || lease->status != LEASE_RELEASING)
+    if (!lease || (lease->status != LEASE_RELEASING && !lease->moving))
         return;
-    sentence = g_strdup_printf("cannot release '%s' yet: %s",
+    sentence = g_strdup_printf("cannot %s '%s' yet: %s",
+                               lease->moving ? "take" : "release",
                                lease->resource->name, why);
-    table->events->warning(table->opaque, lease, MESSAGE_RELEASE_WAITS,
-                           sentence);
+    table->events->warning(
+        table->opaque, lease,
+        lease->moving ? MESSAGE_TAKE_WAITS : MESSAGE_RELEASE_WAITS, sentence);
 }
 
 static void driver_warning(gpointer opaque, guint id, MessageKind kind,
@@ -320,7 +367,7 @@ static void driver_lost(gpointer opaque, guint id, guint grace_ms,
     LeaseTable *table = opaque;
     Lease *lease = find_id(table, id);
 
-    if (!lease || lease->status != LEASE_HELD)
+    if (!lease || !lease_is_ours(lease))
         return;
     lease->status = LEASE_LOST;
     table->events->lost(table->opaque, lease, why);

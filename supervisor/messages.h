@@ -42,6 +42,15 @@
       "a release waits",                                                       \
       "the VM is dead, but writes to the disk may still be under way; look "   \
       "at the storage if it lasts")                                            \
+    X(TAKE_WAITS, INFO, "80356152b7e84e849654ffd9b83257be",                    \
+      "a lease that is handed over is waited for",                             \
+      "the other side of the migration still holds it; end its supervisor's "  \
+      "part (migrate-complete --out on the source, migrate-cancel on the "     \
+      "target)")                                                               \
+    X(NO_SOURCE, INFO, "fcc55b6957764702baaccbe7d60bd41b",                     \
+      "a VM that was to take leases over has none to take them from",          \
+      "nobody holds the VM: its leases are taken as for any other start; "     \
+      "right for a VM whose state comes from a file")                          \
     X(RELEASED_UNPROVED, WARNING, "5dd8a231d224497099ab20c945484178",          \
       "a lease was released without proof",                                    \
       "whether something still writes to the disk could not be seen, and "     \

@@ -54,7 +54,10 @@ static void add_leases(GOptionGroup *group, RawOptions *raw)
         {"id", 0, 0, G_OPTION_ARG_FILENAME, &o->id,
          "The manager's id of the VM", "ID"},
         {"incoming", 0, 0, G_OPTION_ARG_NONE, &o->incoming,
-         "The command waits for the state of a VM that ran elsewhere", NULL},
+         "Take the leases over from the VM's source, when it has migrated",
+         NULL},
+        {"state", 0, 0, G_OPTION_ARG_FILENAME, &o->state,
+         "The source's state token; implies --incoming", "TOKEN"},
         {"wait", 0, G_OPTION_FLAG_OPTIONAL_ARG | G_OPTION_FLAG_FILENAME,
          G_OPTION_ARG_CALLBACK, on_wait, "Wait for leases that others hold",
          "SECONDS"},
@@ -215,6 +218,7 @@ void options_free(Options *o)
     g_free(o->name);
     g_free(o->uuid);
     g_free(o->id);
+    g_free(o->state);
     g_free(o->driver);
     g_strfreev(o->params);
     g_ptr_array_unref(o->resources);

@@ -35,6 +35,7 @@ typedef struct {
     gboolean name_given, uuid_given;
     gboolean disks_from_command;
     gboolean incoming;    /* the command waits for a VM's state */
+    char *state;          /* the source's token; NULL: none */
     gboolean guard;       /* also of a command; attached ones always are */
     gboolean attach;      /* to a process that lives already: no command */
     int attach_pidfd;     /* -1: by number */

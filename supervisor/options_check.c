@@ -203,6 +203,7 @@ gboolean options_check(Options *o, const RawOptions *raw, GError **error)
     }
     if (o->id && !g_utf8_validate(o->id, -1, NULL))
         return options_refuse(error, "--id", o->id, "it is not UTF-8");
+    o->incoming |= o->state != NULL;
     if (raw->pid_file)
         o->pid_file = g_canonicalize_filename(raw->pid_file, NULL);
     if (raw->stop_timeout &&

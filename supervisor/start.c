@@ -117,7 +117,9 @@ static void know_ourselves(Supervisor *s)
         .pid = getpid(),
         .start_time = record_start_time(getpid()),
         .since = s->since,
+        .nonce = s->handover.nonce,
     };
+    handover_new_nonce(s);
 }
 
 static const DriverOps *find_driver(const char *name)

@@ -14,6 +14,9 @@
 /* How often an unkillable child is spoken of. */
 #define SAY_MS 5000
 
+/* How long a cancel waits for the target's end. */
+#define RECLAIM_MS 5000
+
 /* Deadlines. */
 
 static gboolean on_deadline(gpointer data)
@@ -41,6 +44,7 @@ static gint64 deadline_of(const Supervisor *s)
     const gint64 deadlines[MACHINE_N_STATES] = {
         [MACHINE_STARTING] = s->options->wait_ms,
         [MACHINE_ATTACHING] = s->options->wait_ms,
+        [MACHINE_RECLAIMING] = RECLAIM_MS,
         [MACHINE_STOPPING] = MAX(s->stop_timeout_ms, 1),
         [MACHINE_KILLING] = SAY_MS,
     };
@@ -101,13 +105,22 @@ static void do_say(Supervisor *s)
     child_reap(s->child);
 }
 
-/* OFFER and TAKE belong to hand-over: no event that leads to them is made
- * where the driver cannot do it (DRIVER_MIGRATE). */
+static void do_finish(Supervisor *s)
+{
+    handover_look_back(s);
+    do_release(s);
+}
+
 static void (*const actions[MACHINE_N_ACTIONS])(Supervisor *) = {
-    [MACHINE_ACTION_SPAWN] = do_spawn,     [MACHINE_ACTION_ADOPT] = do_adopt,
-    [MACHINE_ACTION_RELEASE] = do_release, [MACHINE_ACTION_TERM] = do_term,
-    [MACHINE_ACTION_KILL] = do_kill,       [MACHINE_ACTION_SAY] = do_say,
-    [MACHINE_ACTION_FINISH] = do_release,
+    [MACHINE_ACTION_SPAWN] = do_spawn,
+    [MACHINE_ACTION_ADOPT] = do_adopt,
+    [MACHINE_ACTION_RELEASE] = do_release,
+    [MACHINE_ACTION_OFFER] = handover_offer,
+    [MACHINE_ACTION_TAKE] = handover_take,
+    [MACHINE_ACTION_TERM] = do_term,
+    [MACHINE_ACTION_KILL] = do_kill,
+    [MACHINE_ACTION_SAY] = do_say,
+    [MACHINE_ACTION_FINISH] = do_finish,
 };
 
 static void enter(Supervisor *s, MachineState next, const char *reason)
@@ -126,6 +139,7 @@ static void enter(Supervisor *s, MachineState next, const char *reason)
     if (s->denied)
         json_object_update(data, s->denied);
     control_event(s->control, "STATE_CHANGE", data);
+    handover_entered(s);
 }
 
 /* Whoever is refused shall know that it will not be for long. */
@@ -161,18 +175,30 @@ void supervisor_step(Supervisor *s, MachineEvent event, const char *reason)
 
 /* What the leases say. */
 
+static void take(Supervisor *s, LeaseSet set, gboolean claim)
+{
+    (claim ? lease_table_claim : lease_table_acquire)(s->leases, set,
+                                                      s->options->wait);
+}
+
 static void on_granted(gpointer opaque, LeaseSet set)
 {
     Supervisor *s = opaque;
     g_autoptr(GError) error = NULL;
 
-    if (set == LEASE_SET_OTHERS) {
+    if (set == LEASE_SET_OTHERS && s->handover.target) {
+        supervisor_step(s, MACHINE_EVENT_CLAIMED,
+                        "every lease is claimed; nothing may be written yet");
+    } else if (set == LEASE_SET_OTHERS) {
         supervisor_step(s, MACHINE_EVENT_GRANTED, "every lease is held");
-    } else if (start_listen(s, &error)) {
-        lease_table_acquire(s->leases, LEASE_SET_OTHERS, s->options->wait);
-    } else {
+    } else if (!start_listen(s, &error)) {
         end_fail(s, EXIT_OWN_ERROR, error->message);
         supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
+    } else if (!handover_find_source(s, &error)) {
+        end_fail(s, EXIT_DENIED, error->message);
+        supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
+    } else {
+        take(s, LEASE_SET_OTHERS, s->handover.target);
     }
 }
 
@@ -181,7 +207,7 @@ static void on_denied(gpointer opaque, const GError *error, json_t *holder)
     Supervisor *s = opaque;
 
     end_denied(s, error, holder);
-    supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
+    supervisor_step(s, MACHINE_EVENT_DENIED, s->why);
 }
 
 static void on_warning(gpointer opaque, Lease *lease, MessageKind kind,
@@ -190,6 +216,8 @@ static void on_warning(gpointer opaque, Lease *lease, MessageKind kind,
     Supervisor *s = opaque;
 
     report_log(s->report, kind, lease_resource(lease)->name, "%s", sentence);
+    if (kind == MESSAGE_TAKE_WAITS)
+        handover_look_again(s);
     if (kind == MESSAGE_LEASE_AWAITED)
         report_waiting(s->report, sentence);
     if (end_has_begun(s))
@@ -208,6 +236,7 @@ static void on_released(gpointer opaque, LeaseSet set)
 {
     Supervisor *s = opaque;
 
+    handover_look_back(s);
     if (set == LEASE_SET_OTHERS) {
         control_unlink(s->control);
         lease_table_release(s->leases, LEASE_SET_VM);
@@ -226,6 +255,8 @@ const LeaseEvents supervisor_lease_events = {
     .used = guard_on_used,
     .letting_go = guard_on_letting_go,
     .guarded = guard_on_guarded,
+    .moved = handover_on_moved,
+    .inactive = handover_on_inactive,
 };
 
 /* Signals. */
@@ -282,7 +313,7 @@ static void run(Supervisor *s)
 {
     s->signal_source = watch_fd(signals_fd(s->signals), G_IO_IN, on_signals, s);
     set_deadline(s);
-    lease_table_acquire(s->leases, LEASE_SET_VM, s->options->wait);
+    take(s, LEASE_SET_VM, s->options->incoming);
     while (!s->finished)
         g_main_context_iteration(NULL, TRUE);
     if (s->deadline)

@@ -78,4 +78,43 @@ gboolean supervisor_shutdown(Supervisor *supervisor, gint64 timeout_ms,
                              GError **error);
 gboolean supervisor_quit(Supervisor *supervisor, GError **error);
 
+/* The answer to a command of a hand-over, given exactly once, now or later.
+ * @value: taken over; NULL where there is an @error. */
+typedef void (*SupervisorReply)(gpointer data, json_t *value,
+                                const GError *error);
+
+/* Has the child its images open, so that QEMU's locks on them are its own? */
+typedef enum {
+    HANDOVER_LOOK,
+    HANDOVER_INACTIVE,
+    HANDOVER_ACTIVE,
+} HandoverActive;
+
+typedef struct {
+    const char *uri;   /* of the source; NULL: not said */
+    const char *state; /* its token; likewise */
+    gboolean wait;     /* answer when the leases are ours alone */
+    HandoverActive active;
+} Completion;
+
+/* Source: offers all leases; answers with the token. */
+void supervisor_prepare(Supervisor *supervisor, const char *uri,
+                        SupervisorReply reply, gpointer data);
+/* Source: kills the child, for a target. */
+void supervisor_complete_out(Supervisor *supervisor, const char *uri,
+                             SupervisorReply reply, gpointer data);
+/* Target: the VM is here now. */
+void supervisor_complete_in(Supervisor *supervisor, const Completion *how,
+                            SupervisorReply reply, gpointer data);
+/* Either: back to what was before, as far as that can be. */
+void supervisor_cancel(Supervisor *supervisor, SupervisorReply reply,
+                       gpointer data);
+/* inquire, release and acquire of virt-lock-protocol(7). */
+void supervisor_inquire(Supervisor *supervisor, SupervisorReply reply,
+                        gpointer data);
+void supervisor_pause(Supervisor *supervisor, SupervisorReply reply,
+                      gpointer data);
+void supervisor_resume(Supervisor *supervisor, const char *state,
+                       SupervisorReply reply, gpointer data);
+
 #endif

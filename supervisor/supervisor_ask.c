@@ -59,6 +59,7 @@ json_t *supervisor_status(const Supervisor *s)
                             json_pack("{s:i}", "pid", guard_pid(s->guard)));
     if (s->options->incoming)
         json_object_set_new(out, "incoming", json_true());
+    json_object_set_new(out, "migration", handover_status(s));
     if (s->options->id)
         json_object_set_new(out, "id", json_string(s->options->id));
     if (child_pid(s->child) && child_is_started(s->child))

@@ -13,6 +13,7 @@
 #include "guard.h"
 #include "report.h"
 #include "supervisor.h"
+#include "token.h"
 
 /* Why it ends, once that is known; what is known first stays, but for a
  * lost lease. */
@@ -21,6 +22,34 @@ typedef enum {
     VERDICT_OWN,  /* a status of ours: code says which */
     VERDICT_LOST, /* a lease was lost while the child lived */
 } Verdict;
+
+/* What a command of a hand-over waits for. */
+typedef enum {
+    HANDOVER_WAITS_OFFER = 1 << 0,
+    HANDOVER_WAITS_BACK = 1 << 1, /* a cancel */
+    HANDOVER_WAITS_COMPLETE = 1 << 2,
+    HANDOVER_WAITS_TAKE = 1 << 3,
+    HANDOVER_WAITS = (1 << 4) - 1,
+} HandoverWait;
+
+typedef struct {
+    char nonce[TOKEN_NONCE + 1]; /* of tokens that are good */
+    gboolean inquired;           /* a release begins a hand-over */
+    gboolean offered;            /* we are a source */
+    gboolean target;             /* ... or a target, that has not taken yet */
+    gboolean completed;          /* we were a target that was completed */
+    gboolean handed_over;        /* nothing is left of us but to end */
+    gboolean reclaiming;         /* a cancel takes back */
+    gboolean quiet;              /* a take waits for the source's writes */
+    json_t *source;              /* its record, when it was claimed */
+    char *uri;                   /* of the other side, as was said */
+    char *token;                 /* that was given out, or is the source's */
+    GError *obstacle;            /* why a cancel did not work */
+    GSList *waiters;             /* of Waiter */
+    HandoverActive assume;
+    GArray *active;  /* what QEMU of the child has locked */
+    gboolean unseen; /* ... maybe more */
+} Handover;
 
 struct Supervisor {
     const Options *options;
@@ -54,6 +83,8 @@ struct Supervisor {
     gboolean job_control; /* there is a controlling terminal */
     gboolean session_leader;
 
+    Handover handover;
+
     MachineState state;
     char *reason;              /* of the state */
     gint64 since, state_since; /* seconds since the epoch */
@@ -74,6 +105,42 @@ void supervisor_step(Supervisor *supervisor, MachineEvent event,
                      const char *reason);
 extern const ChildEvents supervisor_child_events;
 extern const LeaseEvents supervisor_lease_events;
+
+/* supervisor_handover.c */
+/* @reply is given when that has ended, one way or the other. */
+void handover_wait(Supervisor *supervisor, HandoverWait what,
+                   SupervisorReply reply, gpointer data);
+/* The token of the VM as it is held now, newly allocated. */
+char *handover_mint(Supervisor *supervisor, GError **error);
+/* TRUE where there is no token, @state. @source: it must be that of the other
+ * side; otherwise it must be our own. */
+gboolean handover_check(Supervisor *supervisor, const char *state,
+                        gboolean source, GError **error);
+/* The VM's lease is had: is there a source? FALSE: there must be one, or it is
+ * not the one that is meant. */
+gboolean handover_find_source(Supervisor *supervisor, GError **error);
+/* Of a lease that was refused: the sentence, newly allocated. */
+char *handover_explain(const Supervisor *supervisor, const GError *error);
+/* Before the records are written. */
+void handover_new_nonce(Supervisor *supervisor);
+/* A state was entered: where it is the end, nobody is left waiting. */
+void handover_entered(Supervisor *supervisor);
+/* Actions. */
+void handover_offer(Supervisor *supervisor);
+void handover_take(Supervisor *supervisor);
+/* Of LeaseEvents. */
+void handover_on_moved(gpointer opaque, LeaseMove move, const GError *error);
+
+/* supervisor_handover_look.c */
+void handover_look(Supervisor *supervisor, HandoverActive active);
+/* A take waits: for writes of our own child by now? */
+void handover_look_again(Supervisor *supervisor);
+gboolean handover_on_inactive(gpointer opaque, Lease *lease);
+/* A new reference, for the status; NULL: there is no hand-over. */
+json_t *handover_status(const Supervisor *supervisor);
+/* The child is gone, leases are let go: was it for a target? */
+void handover_look_back(Supervisor *supervisor);
+void handover_free(Supervisor *supervisor);
 
 /* supervisor_guard.c */
 /* Before child_new(). */

@@ -64,12 +64,11 @@ static void query_commands(Supervisor *supervisor, Request *request,
                            const json_t *arguments)
 {
     json_t *names = json_array();
-    gsize n;
-    const Verb *verb = verbs_table(&n);
+    const Verb *verb;
 
     json_array_append_new(names,
                           json_pack("{s:s}", "name", "qmp_capabilities"));
-    for (; n > 0; n--, verb++)
+    for (gsize i = 0; (verb = verbs_at(i)); i++)
         json_array_append_new(names, json_pack("{s:s}", "name", verb->name));
     request_reply(request, names, -1);
 }
@@ -264,7 +263,8 @@ static const Verb table[] = {
      "object: name, uuid, id (if given), host, pid (the supervisor's), state, "
      "reason (of the state), since and state-since (seconds since the epoch), "
      "child-pid (if there is a child), driver, leases (how many, the VM's own "
-     "not counted), confined (array of what was given up), guarantee (object: "
+     "not counted), migration (in a hand-over: role, claimed, uri, state), "
+     "confined (array of what was given up), guarantee (object: "
      "name of each lease, array of words)",
      {{0}}},
     {"query-child",
@@ -280,7 +280,8 @@ static const Verb table[] = {
      query_leases,
      "Lists the leases.",
      "array of objects: id, kind (vm, disk, lease), name, mode (exclusive, "
-     "shared, readonly), status (WANTED, PENDING, HELD, LOST, RELEASING), "
+     "shared, readonly), status (WANTED, PENDING, HELD, OFFERED, CLAIMED, "
+     "LOST, RELEASING), "
      "driver, since, guarantee (array of words, see virt-lock-supervisor(8)); "
      "device, inode and offset where known; changed (replaced, unlinked: the "
      "path names something else by now), waiting (for what its release waits)",
@@ -343,19 +344,26 @@ static const Verb table[] = {
     {"quit", TRUE, NOT_GONE, quit_verb, "Kills the child.", "nothing", {{0}}},
 };
 
-const Verb *verbs_table(gsize *n)
+const Verb *verbs_at(gsize i)
 {
-    *n = G_N_ELEMENTS(table);
-    return table;
+    gsize n;
+    const Verb *more = verbs_migrate(&n);
+
+    if (i < G_N_ELEMENTS(table))
+        return &table[i];
+    i -= G_N_ELEMENTS(table);
+    return i < n ? &more[i] : NULL;
 }
 
 static const Verb *find_verb(const char *name)
 {
-    for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
-        if (g_str_equal(table[i].name, name))
-            return &table[i];
+    const Verb *verb;
+
+    for (gsize i = 0; (verb = verbs_at(i)); i++) {
+        if (g_str_equal(verb->name, name))
+            break;
     }
-    return NULL;
+    return verb;
 }
 
 void verbs_run(gpointer opaque, Request *request, const char *name,

@@ -12,7 +12,7 @@
 #include "control.h"
 #include "supervisor.h"
 
-#define VERB_MAX_ARGUMENTS 4
+#define VERB_MAX_ARGUMENTS 6
 
 typedef struct {
     const char *name;
@@ -42,7 +42,9 @@ void verbs_run(gpointer supervisor, Request *request, const char *name,
 gboolean verb_check_arguments(const Verb *verb, json_t *arguments,
                               GError **error);
 
-/* The table; @n is set to its length. */
-const Verb *verbs_table(gsize *n);
+/* The @i-th of all commands, from 0; NULL where there is none. */
+const Verb *verbs_at(gsize i);
+/* verbs_migrate.c: its part of the table; @n is set to its length. */
+const Verb *verbs_migrate(gsize *n);
 
 #endif

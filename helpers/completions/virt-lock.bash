@@ -162,11 +162,13 @@ _virt_lock_words() {
 # The options of program $1 that command line $2 of --help does not leave to
 # other commands
 _virt_lock_options_of() {
-    local option others
+    local option others own
     others=$(_virt_lock_commands "$1" | grep -oE -- '--[a-z-]+')
+    others=" ${others//$'\n'/ } "
     others=${others//--timeout/} # everywhere, though it means more in some
+    own=" ${2//[][|]/ } "
     while IFS= read -r option; do
-        if [[ $2 == *"$option"* || $others != *"$option"* ]]; then
+        if [[ $own == *" $option "* || $others != *" $option "* ]]; then
             printf '%s\n' "$option"
         fi
     done < <(_virt_lock_options "$1" | sed 's/=.*//')

@@ -43,8 +43,10 @@ installed() {
 ./opt/vls/share/doc/virt-lock-supervisor/README.md
 ./opt/vls/share/doc/virt-lock-supervisor/cookbook.md
 ./opt/vls/share/doc/virt-lock-supervisor/design.md
+./opt/vls/share/doc/virt-lock-supervisor/examples/live-migrate
 ./opt/vls/share/doc/virt-lock-supervisor/examples/web1.conf
 ./opt/vls/share/doc/virt-lock-supervisor/file-protocol.md
+./opt/vls/share/doc/virt-lock-supervisor/migration.md
 ./opt/vls/share/man/man1/virt-lock-disks.1
 ./opt/vls/share/man/man1/virt-lockctl.1
 ./opt/vls/share/man/man3/libsupervise.3

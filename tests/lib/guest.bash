@@ -31,6 +31,7 @@ guest_setup() {
     GUEST_OPTIONS='' # for the kernel command line
     GUEST_BOOTS=0
     GUEST_LOCKING=on # QEMU's own, of the first disk
+    GUEST_FORMAT=raw # of the first disk
     ulimit -c 0      # some QEMUs are made to crash
     wait_until -t 90 take_lane
 }
@@ -65,9 +66,14 @@ guest_logs() {
 # free ports for hot-plug (port1, port2). No two guests have the same boot
 # number.
 qemu_for() {
-    local name=$1 disk=$2 driver=file
+    local name=$1 disk=$2 driver=file blockdev
     shift 2
     [ ! -b "$disk" ] || driver=host_device
+    blockdev="driver=$driver,filename=$disk,locking=$GUEST_LOCKING"
+    if [ "$GUEST_FORMAT" != raw ]; then # every option is of the file below
+        blockdev="driver=$GUEST_FORMAT,file.${blockdev//,/,file.}"
+        blockdev="$blockdev,file.cache.direct=on"
+    fi
     GUEST_BOOTS=$((GUEST_BOOTS + 1))
     rm -f "$T/$name.log"
     QEMU=(qemu-system-x86_64 -nodefaults -no-user-config -display none
@@ -80,7 +86,7 @@ qemu_for() {
         -qmp "unix:$T/$name.qmp2,server=on,wait=off"
         -device "pcie-root-port,id=port1,chassis=1"
         -device "pcie-root-port,id=port2,chassis=2"
-        -blockdev "driver=$driver,node-name=disk0,filename=$disk,locking=$GUEST_LOCKING,cache.direct=on"
+        -blockdev "$blockdev,node-name=disk0,cache.direct=on"
         -device "virtio-blk-pci,id=vd0,drive=disk0,werror=stop,rerror=stop")
 }
 

@@ -57,6 +57,7 @@ law "$(ls helpers/virt-lock-disks*.[ch])" "qmp.h resource.h virt-lock-disks.h"
 law "$(ls helpers/virt-lock-guard*.[ch])" \
     "virt-lock-guard.h guard_wire.h drain.h sweep.h"
 law "supervisor/machine.c supervisor/machine.h" ""
+law "$(ls supervisor/token.[ch])" "qmp.h"
 law "supervisor/proc.c supervisor/proc.h supervisor/cgroup.c supervisor/confine.h" ""
 law "$(ls supervisor/options*.[ch])" "$lib options.h messages.h report.h"
 law "supervisor/disks.c supervisor/disks.h" "$lib beside.h options.h report.h"
@@ -74,7 +75,7 @@ law "$(ls supervisor/lease*.[ch])" "$lib driver.h"
 law "$(ls supervisor/child*.[ch] supervisor/tree.[ch])" \
     "qmp.h child.h signals.h cgroup.h proc.h sweep.h tree.h watch.h"
 law "$(ls supervisor/control.[ch] supervisor/session.[ch])" "qmp.h session.h control.h watch.h"
-law "supervisor/verbs.c supervisor/verbs_check.c supervisor/verbs.h" "$lib control.h supervisor.h"
+law "$(ls supervisor/verbs*.[ch])" "$lib control.h supervisor.h"
 law "supervisor/main.c" "attach.h confine.h disks.h options.h report.h signals.h supervisor.h"
 
 echo "lint: one room each signals and waits, exits, steps the machine"
@@ -87,7 +88,7 @@ only '\b(kill|pidfd_send_signal|waitid|waitpid|wait4) ?\(' \
     '^(supervisor/(child(_attach)?|sweep|guard)|helpers/virt-lock-(disks-chain|guard)|libsupervise/manager(_become)?)\.c$' \
     "signals or waits"
 only '[^_]\bexit ?\(' '^(supervisor/(main|seccomp_gen)\.c|helpers/)' "exits"
-only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask|_child)?\.c)$' \
+only '\bmachine_step ?\(' '^supervisor/(machine\.[ch]|supervisor(_ask|_child|_migrate)?\.c)$' \
     "steps the machine"
 only '\b(sleep|usleep|nanosleep|pthread_create|g_thread_new|system|popen) ?\(' \
     '^$' "sleeps, threads or shells"

@@ -253,6 +253,20 @@ static void draining_in_a_hand_over(Three *x, gconstpointer process)
     TELL(x->t, WAIT, DISK, "done");
 }
 
+/* A QEMU that has left locks nothing any more, and the target has the image
+ * open: that it locked it before was seen in time. */
+static void qemu_is_seen_when_it_is_offered(Three *x, gconstpointer process)
+{
+    int fd = qemu_locks(&x->f, 101, 0);
+
+    TELL(x->s, OFFER, VM, "done");
+    TELL(x->s, OFFER, DISK, "done");
+    close(fd);
+    TELL(x->t, CLAIM, VM, "done");
+    claim(x->t, "done");
+    TELL(x->s, RELEASE, DISK, "done");
+}
+
 /* One disk is ready, another is not: all is as if nobody had asked. */
 static void completed_by_half(Three *x, gconstpointer process)
 {
@@ -336,6 +350,7 @@ int main(int argc, char **argv)
     TWO(source_killed);
     ADD(not_complete_while_the_source_writes);
     ADD(draining_in_a_hand_over);
+    ADD(qemu_is_seen_when_it_is_offered);
     ADD(completed_by_half);
     ADD(no_claim_across_states);
     ADD(no_completion_without_a_record);
