@@ -239,9 +239,11 @@ static void on_completed(Supervisor *s, const GError *error)
         answer(s, HANDOVER_WAITS_COMPLETE | HANDOVER_WAITS_TAKE, NULL, whole);
         return;
     }
+    /* The guest is down until this is answered: what need not be done before
+     * is done after it. */
     h->completed = TRUE;
-    supervisor_step(s, MACHINE_EVENT_COMPLETE, "the VM was migrated here");
     answer_done(s, HANDOVER_WAITS_COMPLETE);
+    supervisor_step(s, MACHINE_EVENT_COMPLETE, "the VM was migrated here");
 }
 
 void handover_on_moved(gpointer opaque, LeaseMove move, const GError *error)
