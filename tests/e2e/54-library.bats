@@ -447,6 +447,40 @@ happens() {
     wait_until all_over
 }
 
+# events_unread N: pairs of them, which the manager "manager" does not read
+events_unread() {
+    local i
+    {
+        printf '%s\n' "PluginLoad file" "New attach" "SetParameter uuid $U" \
+            GetChild
+        for ((i = 0; i < $1; i++)); do
+            printf '%s\n' "AcquireResource lease pool:x" \
+                "ReleaseResource lease pool:x"
+        done
+    } >changes
+    run_program "$LIBCALL" <changes
+    same "exit status" 0 "$status"
+    refute grep -q failed run.out
+}
+
+@test "a manager that has not listened for long is still answered" {
+    running
+    # What does not fit into the socket, the supervisor keeps.
+    events_unread 2500
+    stopped
+    begin GetChildPidfd
+    wait_until has_line "/proc/$MANAGER/wchan" poll
+    # The supervisor answers while the manager takes nothing.
+    kill -STOP "$MANAGER"
+    kill -CONT "$SUP"
+    qmp "$U" query-status >status
+    qmp "$U" query-status >status
+    kill -CONT "$MANAGER"
+    answer
+    matches "GetChildPidfd" "^ok $CHILD cloexec" "$SAID"
+    works GetLeases
+}
+
 # --- disks that come and go --------------------------------------------------
 
 # other FLAG...: another VM wants the disk "hot"; what came of it goes to $SAID
@@ -622,11 +656,6 @@ released() { # FLAG
 }
 
 # --- a supervisor that does not answer ---------------------------------------
-
-stopped() {
-    kill -STOP "$SUP"
-    wait_until state_is "$SUP" T
-}
 
 @test "no call waits for a supervisor that was stopped, and all go on after" {
     running

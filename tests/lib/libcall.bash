@@ -207,6 +207,12 @@ restarted() {
     same "child" "$CHILD" "$SAID"
 }
 
+# The supervisor does not answer, until it is told to go on.
+stopped() {
+    kill -STOP "$SUP"
+    wait_until state_is "$SUP" T
+}
+
 # Somebody holds it, or nobody does.
 leased() {
     refute "$TAKER" --try "$T/$1"
