@@ -80,10 +80,14 @@ lease,exclusive,HELD,pool:net1" "$SAID"
     end
 }
 
-# A pidfd's inode is the process's own, where the kernel has that.
-pidfd_inode() {
-    "$PYTHON" -SEc 'import os, sys
-print(os.fstat(os.pidfd_open(int(sys.argv[1]))).st_ino)' "$1"
+@test "the same by a manager in C++" {
+    LIBCALL=$LIBCALL++ running
+    works AcquireResource disk "$T/hot"
+    works ReleaseResource disk "$T/hot"
+    works SetEventCallback
+    works Shutdown
+    matches "events" "CHILD_EXIT .* RELEASED .* CLOSED" "${EVENTS[*]}"
+    all_over
 }
 
 @test "AcquireObject waits until all is held" {

@@ -101,12 +101,6 @@ teardown() {
     lives "$CHILD"
 }
 
-# A pidfd's inode is the process's own, where the kernel has that.
-pidfd_inode() {
-    "$PYTHON" -SEc 'import os, sys
-print(os.fstat(os.pidfd_open(int(sys.argv[1]))).st_ino)' "$1"
-}
-
 # --- a number that is another process's by now ------------------------------
 
 # impostor PID: another process gets that number, where the kernel allows it
