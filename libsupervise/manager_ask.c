@@ -31,8 +31,21 @@ char *ask_socket(const virLockManager *manager, GError **error)
     return NULL;
 }
 
+/* A copy that fork(2) has made shares the connection with its original, which
+ * goes on with it. */
+static void leave_what_is_shared(virLockManagerPtr manager)
+{
+    if (manager->asker == getpid())
+        return;
+    g_clear_pointer(&manager->client, client_free);
+    watch_free(manager);
+    manager->events = g_queue_new();
+    manager->asker = getpid();
+}
+
 void ask_hang_up(virLockManagerPtr manager)
 {
+    leave_what_is_shared(manager);
     watch_end(manager);
     g_clear_pointer(&manager->client, client_free);
 }
@@ -123,23 +136,12 @@ static gboolean check_supervisor(virLockManagerPtr manager, Client *client,
 /* --- the connection ---------------------------------------------------------
  */
 
-/* A copy that fork(2) has made shares the connection with its original, which
- * goes on with it. */
-static void leave_what_is_shared(virLockManagerPtr manager)
-{
-    if (manager->asker == getpid())
-        return;
-    g_clear_pointer(&manager->client, client_free);
-    watch_free(manager);
-    manager->events = g_queue_new();
-    manager->asker = getpid();
-}
-
 void ask_pump(virLockManagerPtr manager)
 {
     GError *reason = NULL;
     json_t *event;
 
+    leave_what_is_shared(manager);
     while (manager->client) {
         event = client_event(manager->client, 0, &reason);
         if (event) {
@@ -160,7 +162,6 @@ gboolean ask_connect(virLockManagerPtr manager, GError **error)
     g_autofree char *path = NULL;
     g_autoptr(Client) client = NULL;
 
-    leave_what_is_shared(manager);
     ask_pump(manager);
     if (manager->client)
         return TRUE;
