@@ -43,10 +43,11 @@ uninstall-library:
 
 # Managers, in C99 and in C++, with the public headers and the library alone.
 both        = $(addprefix $(BUILD)/tests/,$(1) $(1)++)
-vmmanager  := $(call both,bin/vmmanager) $(call both,bin/libcall)
-VMFLAGS     = -O2 -g -Wall -Wextra -pedantic -Werror -I. -o $@ $(filter %.c,$^) $(solib) -Wl,-rpath,'$$ORIGIN/../..' $(SANITIZE)
+vmmanager  := $(foreach p,vmmanager libcall libthreads,$(call both,bin/$p))
+VMFLAGS     = -O2 -g -pthread -Wall -Wextra -pedantic -Werror -I. -o $@ $(filter %.c,$^) $(solib) -Wl,-rpath,'$$ORIGIN/../..' $(SANITIZE)
 $(call both,bin/vmmanager): tests/bin/vmmanager.c tests/bin/vmmanager-wrappers.c tests/bin/vmmanager.h
 $(call both,bin/libcall): tests/bin/libcall.c tests/bin/libcall-calls.c tests/bin/libcall.h
+$(call both,bin/libthreads): tests/bin/libthreads.c
 $(vmmanager): $(headers) $(solib)
 	@mkdir -p $(@D)
 	$(if $(filter %++,$@),$(CXX) -x c++,$(CC) -std=c99) $(subst $(solib),-x none $(solib),$(VMFLAGS))

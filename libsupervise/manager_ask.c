@@ -31,11 +31,22 @@ char *ask_socket(const virLockManager *manager, GError **error)
     return NULL;
 }
 
-/* The descriptor that is polled, too, a copy shares with its original. */
-void ask_hang_up(virLockManagerPtr manager)
+/* A copy that fork(2) has made shares the connection with its original, which
+ * goes on with it. */
+static void leave_what_is_shared(virLockManagerPtr manager)
 {
     if (manager->asker == getpid())
-        watch_end(manager);
+        return;
+    g_clear_pointer(&manager->client, client_free);
+    watch_free(manager);
+    manager->events = g_queue_new();
+    manager->asker = getpid();
+}
+
+void ask_hang_up(virLockManagerPtr manager)
+{
+    leave_what_is_shared(manager);
+    watch_end(manager);
     g_clear_pointer(&manager->client, client_free);
 }
 
@@ -124,18 +135,6 @@ static gboolean check_supervisor(virLockManagerPtr manager, Client *client,
 
 /* --- the connection ---------------------------------------------------------
  */
-
-/* A copy that fork(2) has made shares the connection with its original, which
- * goes on with it. */
-static void leave_what_is_shared(virLockManagerPtr manager)
-{
-    if (manager->asker == getpid())
-        return;
-    g_clear_pointer(&manager->client, client_free);
-    watch_free(manager);
-    manager->events = g_queue_new();
-    manager->asker = getpid();
-}
 
 void ask_pump(virLockManagerPtr manager)
 {

@@ -36,24 +36,26 @@ static const Known built_in[] = {
                 VIR_LOCK_MANAGER_CAPABILITY_HOTPLUG},
 };
 
-static GMutex lock;
+/* A GMutex would be one that thread checkers do not see. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static GPtrArray *loaded; /* of virLockManagerDriver */
 
 static void hold(void)
 {
-    g_mutex_lock(&lock);
+    pthread_mutex_lock(&lock);
 }
 
 static void let_go(void)
 {
-    g_mutex_unlock(&lock);
+    pthread_mutex_unlock(&lock);
 }
 
 /* A process that is forked while another thread is in the table has it whole,
- * and not locked for ever. */
-static void __attribute__((constructor)) survive_fork(void)
+ * and not locked for ever. No two threads are the first to fail. */
+static void __attribute__((constructor)) begin(void)
 {
     pthread_atfork(hold, let_go, let_go);
+    qmp_error_quark();
 }
 
 static const Known *find_built_in(const char *name)
@@ -134,10 +136,10 @@ virLockManagerDriverPtr virLockManagerPluginLoad(const char *name)
                     shown);
     } else if (find_built_in(name) ||
                is_installed(without_alias(name), &error)) {
-        g_mutex_lock(&lock);
+        hold();
         driver = find_or_add(without_alias(name));
         driver->users++;
-        g_mutex_unlock(&lock);
+        let_go();
     }
     manager_result(NULL, error);
     return driver;
@@ -147,7 +149,7 @@ void virLockManagerPluginUnload(virLockManagerDriverPtr driver)
 {
     if (!driver)
         return;
-    g_mutex_lock(&lock);
+    hold();
     if (--driver->users == 0) {
         g_ptr_array_remove(loaded, driver);
         g_free(driver->name);
@@ -155,7 +157,7 @@ void virLockManagerPluginUnload(virLockManagerDriverPtr driver)
     }
     if (loaded->len == 0)
         g_clear_pointer(&loaded, g_ptr_array_unref);
-    g_mutex_unlock(&lock);
+    let_go();
 }
 
 const char *plugin_name(const virLockManagerDriver *driver)

@@ -274,10 +274,11 @@ gboolean watch_until_released(virLockManagerPtr manager, gint64 deadline,
     }
 }
 
-/* TRUE where there is nothing to wait for. */
-static gboolean has_ended(const virLockManager *manager)
+/* It has ended, and said so, or there is somebody to wait for. */
+static gboolean can_wait(virLockManagerPtr manager, GError **error)
 {
-    return manager->phase == PHASE_ENDED && manager->released;
+    ask_pump(manager);
+    return manager->released || ask_connect(manager, error);
 }
 
 int virLockManagerWait(virLockManagerPtr manager, int milliseconds)
@@ -291,11 +292,9 @@ int virLockManagerWait(virLockManagerPtr manager, int milliseconds)
                         "cannot wait for %d milliseconds: it is -1 or "
                         "more",
                         milliseconds);
-        else if (!has_ended(manager) && ask_connect(manager, &error))
+        else if (can_wait(manager, &error))
             watch_until_released(manager, client_deadline(milliseconds),
                                  &error);
-        else if (has_ended(manager))
-            tell_all(manager);
     }
     return manager_result(manager, error);
 }

@@ -24,10 +24,11 @@ struct Session {
     gboolean in_use; /* further up in the stack: do not free */
     gboolean closing;
     QmpStream *input;
-    int passed_fd;    /* came along with input, not yet taken; or -1 */
-    GString *output;  /* not yet taken by the peer */
-    int output_fd;    /* goes along with the first byte of output; or -1 */
-    Request *request; /* being worked on, or NULL */
+    int passed_fd;      /* came along with input, not yet taken; or -1 */
+    GString *output;    /* not yet taken by the peer */
+    int output_fd;      /* goes along with a byte of output; or -1 */
+    gsize output_fd_at; /* ... which is the first after so many */
+    Request *request;   /* being worked on, or NULL */
 };
 
 struct Request {
@@ -71,33 +72,47 @@ gboolean session_may_change(const Session *session)
     return session->may_change;
 }
 
-/* Offers output to the peer; FALSE where the peer is lost. */
+/* Offers output to the peer, to the byte that a descriptor goes along with or
+ * from there on. Returns what was taken, or -1. */
+static ssize_t send_piece(Session *session)
+{
+    const gboolean has_fd = session->output_fd >= 0;
+    const gboolean with_fd = has_fd && session->output_fd_at == 0;
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec data = {session->output->str, has_fd && !with_fd
+                                                   ? session->output_fd_at
+                                                   : session->output->len};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+
+    if (with_fd) {
+        struct cmsghdr *header;
+
+        message.msg_control = control.space;
+        message.msg_controllen = sizeof control.space;
+        header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &session->output_fd, sizeof(int));
+    }
+    return sendmsg(session->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* FALSE where the peer is lost. */
 static gboolean flush(Session *session)
 {
     while (session->output->len > 0) {
-        union {
-            struct cmsghdr align;
-            char space[CMSG_SPACE(sizeof(int))];
-        } control = {0};
-        struct iovec data = {session->output->str, session->output->len};
-        struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
-        ssize_t n;
+        ssize_t n = send_piece(session);
 
-        if (session->output_fd >= 0) {
-            struct cmsghdr *header;
-
-            message.msg_control = control.space;
-            message.msg_controllen = sizeof control.space;
-            header = CMSG_FIRSTHDR(&message);
-            header->cmsg_level = SOL_SOCKET;
-            header->cmsg_type = SCM_RIGHTS;
-            header->cmsg_len = CMSG_LEN(sizeof(int));
-            memcpy(CMSG_DATA(header), &session->output_fd, sizeof(int));
-        }
-        n = sendmsg(session->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0)
             return errno == EAGAIN;
-        close_fd(&session->output_fd);
+        if (session->output_fd >= 0 && session->output_fd_at > 0)
+            session->output_fd_at -= (gsize)n;
+        else
+            close_fd(&session->output_fd);
         g_string_erase(session->output, 0, n);
     }
     return TRUE;
@@ -135,19 +150,21 @@ static void send_bytes(Session *session, const char *line, gsize len)
         watch(session);
 }
 
-/* With a descriptor: whatever was to be sent before is out first, or the
- * peer could not tell which line it belongs to. */
+/* With a descriptor: it goes along with the first byte of the line, or the peer
+ * could not tell which one it belongs to. One at a time. */
 static void send_message(Session *session, json_t *message, int fd)
 {
     gsize len;
     g_autofree char *line = qmp_encode(message, &len);
 
-    if (fd >= 0 && (!flush(session) || session->output->len > 0)) {
+    if (fd >= 0 && session->output_fd >= 0) {
         session_close(session);
         return;
     }
-    if (fd >= 0)
+    if (fd >= 0) {
         session->output_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        session->output_fd_at = session->output->len;
+    }
     send_bytes(session, line, len);
 }
 

@@ -10,7 +10,8 @@ $(race): $(call obj,$(wildcard tests/race/*.c)) $(client) $(common)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(supervisor) $(client) $(common) $(disks)
 	$(LINKEXE)
 # The library's objects: what is not public can be looked at, too.
-$(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-manager*.c)): %: %.o $(lib_o)
+managers   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-manager*.c))
+$(managers): %: %.o $(lib_o)
 	$(LINKEXE)
 # Its lock_manager.h is a stand-in.
 $(BUILD)/tests/unit/test-domain-lock: $(BUILD)/tests/unit/test-domain-lock.o $(call obj,$(wildcard libsupervise/domain_lock*.c))
@@ -27,18 +28,25 @@ tests: $(programs) $(solib) $(vmmanager) $(unit) $(fuzzers) $(testbin) $(race) $
 check: deps ## build, and run every test (JOBS=N; STRICT=1: a skip fails)
 	+$(MAKE) -j$(JOBS) tests
 	tests/lib/check.sh $(BUILD) $(JOBS)
-check-long: check ## the same, and what takes minutes: races (RACE_SECONDS=180), systemd in a container
+check-long: check ## the same, and what takes minutes: races (RACE_SECONDS=180), systemd in a container, threads
 	tests/lib/deps.sh long
 	BUILD=$(abspath $(BUILD)) prove --exec '' --timer tests/long/*.bats
 	tests/race/run.sh $(BUILD) $(or $(RACE_SECONDS),180)
+	+$(MAKE) check-tsan
 check-asan: deps ## the same under AddressSanitizer and UBSan
 	+$(MAKE) -j$(JOBS) tests BUILD=build-asan HARDEN= CFLAGS="-O1 -g" \
 	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
 	tests/lib/check.sh build-asan $(JOBS)
-check-valgrind: ## the unit tests under valgrind
+check-tsan: deps ## the library under ThreadSanitizer, with more threads' rounds (ROUNDS, FORKS)
+	+$(MAKE) -j$(JOBS) tests
+	+$(MAKE) -j$(JOBS) tests-tsan BUILD=build-tsan HARDEN= CFLAGS="-O1 -g" SANITIZE=-fsanitize=thread
+tests-tsan: $(vmmanager) $(managers)
+	tests/lib/check-tsan.sh build $(BUILD) $(managers)
+check-valgrind: ## the unit tests, and managers, under valgrind
 	tests/lib/deps.sh valgrind
 	+$(MAKE) -j$(JOBS) tests
 	set -e; for t in $(unit); do valgrind -q --leak-check=full --error-exitcode=9 $$t; done
+	VALGRIND=1 BUILD=$(abspath $(BUILD)) prove --exec '' --timer tests/e2e/54-library.bats tests/e2e/56-library-ends.bats
 coverage: ## which lines the tests reach
 	tests/lib/deps.sh coverage
 	+$(MAKE) -j$(JOBS) tests BUILD=build-coverage HARDEN= CFLAGS="-O0 -g" SANITIZE=--coverage

@@ -21,6 +21,7 @@
  *                    and COMMAND: as a process of its own
  *   exec COMMAND...  this process becomes COMMAND; that has no answer
  *   poll MS          is the descriptor of GetEventFD readable?
+ *   fork CALL...     a copy of this process makes the call, unheard
  *   pidfd            which process is that of GetChildPidfd? -1: none any more
  *
  * It ends with its input; then what the manager was is let alone.

@@ -80,10 +80,14 @@ lease,exclusive,HELD,pool:net1" "$SAID"
     end
 }
 
-# A pidfd's inode is the process's own, where the kernel has that.
-pidfd_inode() {
-    "$PYTHON" -SEc 'import os, sys
-print(os.fstat(os.pidfd_open(int(sys.argv[1]))).st_ino)' "$1"
+@test "the same by a manager in C++" {
+    LIBCALL=$LIBCALL++ running
+    works AcquireResource disk "$T/hot"
+    works ReleaseResource disk "$T/hot"
+    works SetEventCallback
+    works Shutdown
+    matches "events" "CHILD_EXIT .* RELEASED .* CLOSED" "${EVENTS[*]}"
+    all_over
 }
 
 @test "AcquireObject waits until all is held" {
@@ -405,6 +409,29 @@ happens() {
     all_over
 }
 
+@test "events: to a Wait that comes after the end" {
+    running --on-term 0
+    works SetEventCallback
+    kill "$CHILD"
+    wait_until all_over
+    works Wait 0
+    matches "events" "^CHILD_EXIT .* STATE GONE .* RELEASED .* CLOSED " \
+        "${EVENTS[*]}"
+}
+
+@test "events: a copy of the manager does not take its original's" {
+    running --on-term 0
+    watched
+    works fork Detach
+    works fork Free
+    kill "$CHILD"
+    wait_until all_over
+    works fork Dispatch
+    works fork Wait 0
+    works fork Detach
+    happens "CHILD_EXIT .*" "STATE GONE .*" "RELEASED .*" "CLOSED .*"
+}
+
 @test "events: the supervisor is killed; nothing waits for it" {
     running
     watched
@@ -445,6 +472,39 @@ happens() {
     new_manager attach
     quickly fails $NO_SUPERVISOR "$U" GetChild
     wait_until all_over
+}
+
+# events_unread N: pairs of them, which the manager "manager" does not read
+events_unread() {
+    local i
+    {
+        printf '%s\n' "PluginLoad file" "New attach" "SetParameter uuid $U" \
+            GetChild
+        for ((i = 0; i < $1; i++)); do
+            printf '%s\n' "AcquireResource lease pool:x" \
+                "ReleaseResource lease pool:x"
+        done
+    } >changes
+    "$LIBCALL" <changes >changed 3>&- 4>&- 10>&-
+    refute grep -q failed changed
+}
+
+@test "a manager that has not listened for long is still answered" {
+    running
+    # What does not fit into the socket, the supervisor keeps.
+    events_unread 2500
+    stopped
+    begin GetChildPidfd
+    wait_until has_line "/proc/$MANAGER/wchan" poll
+    # The supervisor answers while the manager takes nothing.
+    kill -STOP "$MANAGER"
+    kill -CONT "$SUP"
+    qmp "$U" query-status >answer
+    qmp "$U" query-status >answer
+    kill -CONT "$MANAGER"
+    answer
+    matches "GetChildPidfd" "^ok $CHILD cloexec" "$SAID"
+    works GetLeases
 }
 
 # --- disks that come and go --------------------------------------------------
@@ -622,11 +682,6 @@ released() { # FLAG
 }
 
 # --- a supervisor that does not answer ---------------------------------------
-
-stopped() {
-    kill -STOP "$SUP"
-    wait_until state_is "$SUP" T
-}
 
 @test "no call waits for a supervisor that was stopped, and all go on after" {
     running

@@ -101,12 +101,6 @@ teardown() {
     lives "$CHILD"
 }
 
-# A pidfd's inode is the process's own, where the kernel has that.
-pidfd_inode() {
-    "$PYTHON" -SEc 'import os, sys
-print(os.fstat(os.pidfd_open(int(sys.argv[1]))).st_ino)' "$1"
-}
-
 # --- a number that is another process's by now ------------------------------
 
 # impostor PID: another process gets that number, where the kernel allows it
@@ -146,8 +140,7 @@ END
     restarted
     works GetChildPidfd
     works SetTimeout 300
-    kill -STOP "$SUP"
-    wait_until state_is "$SUP" T
+    stopped
     kill -KILL "$CHILD"
     ended "$CHILD"
     impostor "$CHILD"
@@ -275,6 +268,24 @@ nothing_left() {
         wait_until nothing_left
     done <points
     nothing_left
+}
+
+# --- threads -----------------------------------------------------------------
+
+@test "many threads, each with its managers, and forks between" {
+    local n vms=()
+    for n in 1 2 3; do
+        fake "web$n" --uuid "$(uuid "$n")" --
+        vms+=("$(uuid "$n")" "$CHILD")
+    done
+    run_program timeout --foreground 90 "$LIBRARY_BUILD/tests/bin/libthreads" \
+        8 "${ROUNDS:-40}" "${FORKS:-25}" "$T/a" "${vms[@]}"
+    same "exit status, $stderr" 0 "$status"
+    same "what it says" "" "$output$stderr"
+    wait_until is_free a
+    for n in 1 2 3; do
+        same "leases" 0 "$(qmp "$(uuid "$n")" query-status | jq .leases)"
+    done
 }
 
 # --- what the library leaves alone -------------------------------------------

@@ -207,6 +207,18 @@ restarted() {
     same "child" "$CHILD" "$SAID"
 }
 
+# The supervisor does not answer, until it is told to go on.
+stopped() {
+    kill -STOP "$SUP"
+    wait_until state_is "$SUP" T
+}
+
+# A pidfd's inode is the process's own, where the kernel has that.
+pidfd_inode() {
+    "$PYTHON" -SEc 'import os, sys
+print(os.fstat(os.pidfd_open(int(sys.argv[1]))).st_ino)' "$1"
+}
+
 # Somebody holds it, or nobody does.
 leased() {
     refute "$TAKER" --try "$T/$1"
