@@ -48,7 +48,8 @@ VMFLAGS     = -O2 -g -pthread -Wall -Wextra -pedantic -Werror -I. -o $@ $(filter
 $(call both,bin/vmmanager): tests/bin/vmmanager.c tests/bin/vmmanager-wrappers.c tests/bin/vmmanager.h
 $(call both,bin/libcall): tests/bin/libcall.c tests/bin/libcall-calls.c tests/bin/libcall.h
 $(call both,bin/libthreads): tests/bin/libthreads.c
-$(vmmanager): $(headers) $(solib)
+$(call both,bench/reattach): tests/bench/reattach.c
+$(vmmanager) $(call both,bench/reattach): $(headers) $(solib)
 	@mkdir -p $(@D)
 	$(if $(filter %++,$@),$(CXX) -x c++,$(CC) -std=c99) $(subst $(solib),-x none $(solib),$(VMFLAGS))
 

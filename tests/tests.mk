@@ -2,7 +2,7 @@
 unit       := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
 fuzzers    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
 testbin    := $(patsubst %.c,$(BUILD)/%,$(filter-out tests/bin/vmmanager% tests/bin/lib%,$(wildcard tests/bin/*.c)))
-benchbin   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+benchbin   := $(patsubst %.c,$(BUILD)/%,$(filter-out %/reattach.c,$(wildcard tests/bench/*.c)))
 race       := $(BUILD)/tests/race/race-disks
 
 $(race): $(call obj,$(wildcard tests/race/*.c)) $(client) $(common)
@@ -65,7 +65,7 @@ model: ## the file driver's protocol, in every order (MODEL_ARGS=--long)
 bench: ## cost beside other wrappers (BENCH_ARGS=--quick)
 	tests/lib/deps.sh bench
 	+$(MAKE) -j$(JOBS) run-bench BUILD=build-bench LINK=static
-run-bench: $(programs) $(benchbin)
+run-bench: $(programs) $(benchbin) $(BUILD)/tests/bench/reattach
 	BUILD=$(BUILD) tests/bench/run.sh $(BENCH_ARGS)
 demo: ## a real guest: its disk leased, a second start refused, revoked
 	tests/lib/deps.sh demo

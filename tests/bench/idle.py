@@ -4,10 +4,10 @@
 
 idle.py [--comm NAME] N SECONDS PROGRAM ARG...
 
-Starts N instances of a program that runs a child (pause.c) in its turn;
-"{i}" in an argument is the instance's number. Once every child runs and the
-instances have come to rest, prints, for the program alone, its child not
-counted, per instance:
+Starts N instances of a program that runs a child (pause.c) in its turn; in an
+argument "{i}" is the instance's number, and "{uuid}" a uuid of its own. Once
+every child runs and the instances have come to rest, prints, for the program
+alone, its child not counted, per instance:
 
   pss_kib      proportional set size: shared pages divided by their users
   private_kib  pages of its own
@@ -57,11 +57,19 @@ def affordable(wanted):
     return max(1, min(wanted, room // 3, memory // 4096))
 
 
+def uuid(number):
+    return f'6f0e0000-0000-4000-8000-{number:012d}'
+
+
+def filled(arg, number):
+    return arg.replace('{i}', str(number)).replace('{uuid}', uuid(number))
+
+
 def start(count, argv):
     """Starts all, returns them when each one's child has said a byte."""
     ready, said = os.pipe()
     running = [
-        subprocess.Popen([arg.replace('{i}', str(i)) for arg in argv],
+        subprocess.Popen([filled(arg, i) for arg in argv],
                          stdin=subprocess.DEVNULL, stdout=said)
         for i in range(count)]
     os.close(said)

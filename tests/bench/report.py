@@ -90,6 +90,12 @@ def idle_table(figures):
                'wake-ups/s', 'threads'], rows)
 
 
+def each_vm(figures):
+    """Milliseconds until a VM is found again."""
+    total = figures.get('attach', 'total_ms')
+    return total and total / figures.get('attach', 'instances')
+
+
 def answer_tables(figures):
     if figures.get('rtt', 'median_us') is not None:
         table('query-child, round trip, microseconds',
@@ -97,6 +103,13 @@ def answer_tables(figures):
               [['virt-lock-supervisor'] + [
                   number(figures.get('rtt', key), '.1f')
                   for key in ('median_us', 'p10_us', 'p90_us')]])
+    if figures.get('attach', 'total_ms') is not None:
+        table('until a manager that starts again has all VMs back',
+              ['', 'VMs', 'milliseconds', 'each'],
+              [['virt-lock-supervisor',
+                number(figures.get('attach', 'instances')),
+                number(figures.get('attach', 'total_ms'), '.1f'),
+                number(each_vm(figures), '.3f')]])
     rows = []
     for variant in figures.variants('death'):
         plain = figures.get('death', variant, 'plain_us')
@@ -132,6 +145,8 @@ def bars(figures):
          figures.get('idle', 'vls-file', 'threads'), 1, None, ''),
         ('rtt', 'query-child round trip',
          figures.get('rtt', 'median_us'), 25, None, 'us'),
+        ('attach', 'a thousand VMs found again',
+         times(each_vm(figures), 1000), 1000, None, 'ms'),
         ('death', 'revoke until a tiny child is dead',
          figures.get('death', 'tiny', 'revoked_us'), 1000, None, 'us'),
         ('death', 'revoke until QEMU with 1 GiB is dead',

@@ -10,6 +10,7 @@
 #   idle    memory, wake-ups and threads of a thousand idle instances
 #   rtt     round trip of query-child
 #   death   time from a revocation to the child's death
+#   attach  time until a manager that starts again has a thousand VMs back
 #
 # Everything is compared within one run, on one machine, in turns; figures
 # of two runs are not. --quick takes a tenth of the time and is less sure of
@@ -32,7 +33,8 @@ die() {
 }
 
 usage() {
-    echo "usage: $0 [--quick] [--json FILE] [start] [idle] [rtt] [death]"
+    echo "usage: $0 [--quick] [--json FILE]" \
+        "[start] [idle] [rtt] [death] [attach]"
 }
 
 # figures PREFIX COMMAND...: runs it and keeps what it prints.
@@ -72,13 +74,18 @@ bench_start() {
     figures start "$tools/spawnbench" "$rounds" "$work/variants"
 }
 
-bench_idle() {
+# A disk for each instance.
+idle_disks() {
     local i
 
-    mkdir "$work/idle"
+    mkdir -p "$work/idle"
     for ((i = 0; i < instances; i++)); do
         truncate -s 1M "$work/idle/$i.raw"
     done
+}
+
+bench_idle() {
+    idle_disks
     measure_idle flock /usr/bin/flock "$work/idle/{i}.raw"
     measure_idle tini /usr/bin/tini -s --
     measure_idle catatonit /usr/bin/catatonit --
@@ -124,6 +131,12 @@ bench_rtt() {
     [ "$status" -eq 124 ] || die "a revoked supervisor ended with $status"
 }
 
+bench_attach() {
+    idle_disks
+    figures attach "$here/reattach.py" "$instances" "$vls" "$tools/pause" \
+        "$tools/reattach" "$work/idle/{i}.raw"
+}
+
 bench_death() {
     figures death "$here/death.py" "$BUILD" "$tiny" "$qemu"
 }
@@ -145,7 +158,7 @@ while [ $# -gt 0 ]; do
         [ $# -gt 1 ] || die "--json needs the name of a file"
         json=(--json "$(realpath "$2")")
         shift ;;
-    start | idle | rtt | death) sections+=("$1") ;;
+    start | idle | rtt | death | attach) sections+=("$1") ;;
     -h | --help)
         usage
         exit 0 ;;
@@ -155,9 +168,9 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#sections[@]} -gt 0 ] || sections=(start idle rtt death)
+[ ${#sections[@]} -gt 0 ] || sections=(start idle rtt death attach)
 
-for program in "$vls" "$tools"/{spawnbench,pause,rtt} /usr/bin/flock \
+for program in "$vls" "$tools"/{spawnbench,pause,rtt,reattach} /usr/bin/flock \
     /usr/bin/tini /usr/bin/catatonit /usr/bin/qemu-system-x86_64; do
     [ -x "$program" ] || die "cannot run '$program': it is not there"
 done

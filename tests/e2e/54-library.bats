@@ -614,6 +614,7 @@ released() { # FLAG
     open_to_everyone
     chmod 777 .
     cp "$LIBRARY_BUILD"/libsupervise.so* programs
+    cp "$LIBRARY_BUILD"/tests/bin/libcall* programs/tests/bin
     export LIBCALL=$T/programs/tests/bin/libcall
     export VIRT_LOCK_SUPERVISOR=$SUPERVISOR
     install -d -o "$NOBODY" -m 700 run state

@@ -31,9 +31,17 @@ libcall_teardown() {
     valgrind_is_quiet
 }
 
+# A sanitizer has signal handlers of its own, and will not have valgrind.
+not_sanitized() {
+    if ldd "$LIBCALL" | grep -qE 'lib(a|t|ub)san'; then
+        skip "the library is under a sanitizer"
+    fi
+}
+
 # From now on managers run under valgrind.
 under_valgrind() {
     requires valgrind
+    not_sanitized
     UNDER=(valgrind -q --leak-check=full "--log-file=$T/%p.valgrind")
 }
 

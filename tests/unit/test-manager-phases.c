@@ -80,6 +80,7 @@ static void test_no_migration(void)
 {
     Fake fake = {.status = "\"driver-can\": [\"hotplug\"]"};
     virLockManagerPtr manager;
+    g_autofree char *heard = NULL;
     pid_t pid;
 
     fake_start(&fake, places.run);
@@ -92,7 +93,8 @@ static void test_no_migration(void)
         assert_failed(manager_calls[i].call(manager), NOT_SUPPORTED,
                       "does not support it");
     }
-    g_assert_cmpstr(fake_heard(&fake), ==, "");
+    heard = fake_heard(&fake);
+    g_assert_cmpstr(heard, ==, "");
     virLockManagerDetach(manager);
     fake_stop(&fake);
 }
@@ -103,6 +105,7 @@ static void test_no_hotplug(void)
 {
     Fake fake = {.status = "\"driver-can\": [\"migrate\"]"};
     virLockManagerPtr manager;
+    g_autofree char *heard = NULL;
     pid_t pid;
 
     fake_start(&fake, places.run);
@@ -116,7 +119,8 @@ static void test_no_hotplug(void)
         virLockManagerReleaseResource(
             manager, VIR_LOCK_MANAGER_RESOURCE_TYPE_DISK, "/dev/null", 0),
         NOT_SUPPORTED, "does not support it");
-    g_assert_cmpstr(fake_heard(&fake), ==, "");
+    heard = fake_heard(&fake);
+    g_assert_cmpstr(heard, ==, "");
     virLockManagerDetach(manager);
     fake_stop(&fake);
 }
