@@ -23,8 +23,6 @@ typedef struct Client Client;
  */
 Client *client_connect(const char *path, int timeout_ms, GError **error);
 void client_free(Client *client);
-/* How long an answer may take from now on; -1: for ever. */
-void client_set_timeout(Client *client, int timeout_ms);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Client, client_free)
 
 /*
@@ -62,7 +60,7 @@ const json_t *client_error_data(const Client *client);
 gint64 client_deadline(int timeout_ms);
 int client_left(gint64 deadline);
 
-/* The deadline of every later call, milliseconds. */
+/* The deadline of every later call, milliseconds; -1: none. */
 void client_set_timeout(Client *client, int timeout_ms);
 
 /*

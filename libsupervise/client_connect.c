@@ -93,11 +93,6 @@ static gboolean negotiate(Client *client, gint64 deadline, GError **error)
     return reply != NULL;
 }
 
-void client_set_timeout(Client *client, int timeout_ms)
-{
-    client->timeout_ms = timeout_ms;
-}
-
 Client *client_connect(const char *path, int timeout_ms, GError **error)
 {
     g_autoptr(Client) client = client_new(path, timeout_ms);

@@ -84,8 +84,7 @@ void virLockManagerPluginUnload(virLockManagerDriverPtr driver);
  * the default, see virt-lock-supervisor(8). RFC.
  *
  * Returns a new manager, for virLockManagerFree() or virLockManagerDetach();
- * NULL on failure: NOT_SUPPORTED where the VM comes from elsewhere and the
- * driver cannot hand over, else BAD_ARGUMENT.
+ * NULL on failure (BAD_ARGUMENT).
  */
 virLockManagerPtr virLockManagerNew(virLockManagerDriverPtr driver,
                                     unsigned int type, unsigned int flags);

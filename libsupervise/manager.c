@@ -82,7 +82,7 @@ static virLockManagerPtr make(virLockManagerDriverPtr driver,
     virLockManagerPtr manager = g_new0(virLockManager, 1);
 
     manager->driver = g_strdup(plugin_name(driver));
-    manager->capabilities = plugin_capabilities(manager->driver);
+    manager->capabilities = PLUGIN_CAPABILITIES;
     manager->flags = flags;
     manager->phase = PHASE_PREPARING;
     manager->maker = getpid();
@@ -123,15 +123,6 @@ static gboolean check_new(virLockManagerDriverPtr driver, unsigned int type,
                            "cannot make a lock manager with flags %#x: "
                            "it is none, migrate or attach",
                            flags);
-    if ((flags & VIR_LOCK_MANAGER_NEW_MIGRATE) &&
-        !(plugin_capabilities(plugin_name(driver)) &
-          VIR_LOCK_MANAGER_CAPABILITY_MIGRATE)) {
-        g_set_error(error, QMP_ERROR, QMP_ERROR_NOT_SUPPORTED,
-                    "cannot make a lock manager for a VM from elsewhere: "
-                    "driver '%s' does not support it",
-                    plugin_name(driver));
-        return FALSE;
-    }
     return TRUE;
 }
 

@@ -104,7 +104,7 @@ static unsigned int capabilities_of(const json_t *status)
     size_t i;
 
     if (!json_is_array(names))
-        return plugin_capabilities("");
+        return PLUGIN_CAPABILITIES;
     json_array_foreach (names, i, name) {
         const char *text = json_string_value(name);
 

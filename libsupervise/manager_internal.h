@@ -86,7 +86,12 @@ gboolean manager_bad(GError **error, const char *format, ...)
 /* manager_plugin.c */
 const char *plugin_name(const virLockManagerDriver *driver);
 /* Of whatever answers for the VM by that name. */
-unsigned int plugin_capabilities(const char *name);
+/* Of those built in, and of an engine for all that is known before its
+ * supervisor runs, which says what it can do. */
+#define PLUGIN_CAPABILITIES                                                    \
+    (VIR_LOCK_MANAGER_CAPABILITY_RESOURCES |                                   \
+     VIR_LOCK_MANAGER_CAPABILITY_HOTPLUG |                                     \
+     VIR_LOCK_MANAGER_CAPABILITY_MIGRATE)
 
 /* manager.c */
 /*

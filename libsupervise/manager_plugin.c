@@ -19,22 +19,8 @@ struct virLockManagerDriver {
     unsigned int users;
 };
 
-typedef struct {
-    const char *name;
-    unsigned int capabilities;
-} Known;
-
-#define ALL                                                                    \
-    (VIR_LOCK_MANAGER_CAPABILITY_RESOURCES |                                   \
-     VIR_LOCK_MANAGER_CAPABILITY_HOTPLUG |                                     \
-     VIR_LOCK_MANAGER_CAPABILITY_MIGRATE)
-
 /* Those that the supervisor has in it. */
-static const Known built_in[] = {
-    {"file", ALL},
-    {"nop", VIR_LOCK_MANAGER_CAPABILITY_RESOURCES |
-                VIR_LOCK_MANAGER_CAPABILITY_HOTPLUG},
-};
+static const char *const built_in[] = {"file", "nop"};
 
 /* A GMutex would be one that thread checkers do not see. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -58,13 +44,13 @@ static void __attribute__((constructor)) begin(void)
     qmp_error_quark();
 }
 
-static const Known *find_built_in(const char *name)
+static gboolean is_built_in(const char *name)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(built_in); i++) {
-        if (g_str_equal(name, built_in[i].name))
-            return &built_in[i];
+        if (g_str_equal(name, built_in[i]))
+            return TRUE;
     }
-    return NULL;
+    return FALSE;
 }
 
 /* sanlock was called so when the RFC was written. */
@@ -134,8 +120,7 @@ virLockManagerDriverPtr virLockManagerPluginLoad(const char *name)
 
         manager_bad(&error, "cannot load lock driver '%s': that is no name",
                     shown);
-    } else if (find_built_in(name) ||
-               is_installed(without_alias(name), &error)) {
+    } else if (is_built_in(name) || is_installed(without_alias(name), &error)) {
         hold();
         driver = find_or_add(without_alias(name));
         driver->users++;
@@ -165,14 +150,6 @@ const char *plugin_name(const virLockManagerDriver *driver)
     return driver->name;
 }
 
-/* Of a driver program the supervisor knows, and says so itself. */
-unsigned int plugin_capabilities(const char *name)
-{
-    const Known *known = find_built_in(name);
-
-    return known ? known->capabilities : ALL;
-}
-
 int virLockManagerGetCapabilities(virLockManagerDriverPtr driver,
                                   unsigned int *capabilities)
 {
@@ -182,6 +159,6 @@ int virLockManagerGetCapabilities(virLockManagerDriverPtr driver,
         manager_bad(&error, "cannot tell what a lock driver can do: no driver, "
                             "or nowhere to put it");
     else
-        *capabilities = plugin_capabilities(driver->name);
+        *capabilities = PLUGIN_CAPABILITIES;
     return manager_result(NULL, error);
 }
