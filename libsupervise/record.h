@@ -69,8 +69,8 @@ gboolean record_write(const char *state_dir, const char *file,
 /* Writes @record over that which is in STATE/holders/@file, under all its
  * names. It may differ from what is there in `exiting` and `nonce` only. FALSE
  * where that is not @id. */
-gboolean record_mark(const char *state_dir, const char *file, const Record *record,
-                 const RecordId *id);
+gboolean record_mark(const char *state_dir, const char *file,
+                     const Record *record, const RecordId *id);
 /* Makes the record @from known as @file too, in place of what was there. */
 gboolean record_link(const char *state_dir, const char *from, const char *file,
                      GError **error);

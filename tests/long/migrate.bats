@@ -7,7 +7,7 @@
 # HOPS=N for as many as you like. The guest writes all the time; in the end
 # its disk has one chain of records, all that were acknowledged on any side.
 
-BATS_TEST_TIMEOUT=900
+export BATS_TEST_TIMEOUT=900
 
 load ../lib/common
 load ../lib/guest
