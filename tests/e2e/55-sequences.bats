@@ -260,3 +260,109 @@ hotplug() {
 @test "with disk hotplug, with disk unhotplug, by domain_lock.h" {
     hotplug --wrappers
 }
+
+# --- during migration ------------------------------------------------------
+
+# is_migrated SIDE STATUS: QEMU's own, as it has said
+is_migrated() {
+    event "$1" "MIGRATION\", \"data\": \\{\"status\": \"$2\""
+}
+
+# step_1 [OPTION...]: on source host; the token of its state goes to $TOKEN
+step_1() {
+    started "$@"
+    works a 1 "tcp:b"
+    TOKEN=$SAID
+    state_on a OUTGOING
+    same "state, uri" "$TOKEN tcp:b" "$(on a status "$U" --json |
+        jq -r '.migration | "\(.state) \(.uri)"')"
+}
+
+# step_2 [OPTION...]: on dest host, whose QEMU waits
+step_2() {
+    qemu_for there "$DISK"
+    QEMU+=(-S -incoming defer)
+    manager b "$@"
+    works b 2
+    recorded_vm b
+    child_is b "$SAID"
+    state_on b INCOMING
+    wait_until answers there
+}
+
+answers() {
+    in_qemu "$1" query-status >/dev/null 2>&1
+}
+
+# step_3: initiate migration in QEMU on source
+step_3() {
+    local side
+    for side in web1 there; do
+        events_of "$side"
+        in_qemu "$side" migrate-set-capabilities '{"capabilities":
+            [{"capability": "events", "state": true}]}'
+    done
+    in_qemu there migrate-set-capabilities '{"capabilities":
+        [{"capability": "late-block-activate", "state": true}]}'
+    in_qemu there migrate-incoming "{\"uri\": \"unix:$T/mig.sock\"}"
+    in_qemu web1 migrate "{\"uri\": \"unix:$T/mig.sock\"}"
+}
+
+migration_on_success() {
+    step_1 "$@"
+    step_2 "$@"
+    step_3
+    is_migrated web1 completed
+    is_migrated there completed
+    refused "$DISK" "held by 'web1'"
+    works b 4b1 "tcp:a"
+    in_qemu there cont
+    qemu_is there running
+    writes_on there
+    works a 4b2 "tcp:b"
+    wait_until nobody_on a
+    wait_until state_on b RUNNING
+    refused "$DISK" "held by 'web1'"
+    writes_on there
+    works b shutdown
+    intact "$DISK" 1 web1 there
+}
+
+@test "during migration: 1, 2, 3, 4b (on success)" {
+    migration_on_success
+}
+
+@test "during migration: 1, 2, 3, 4b (on success), by domain_lock.h" {
+    migration_on_success --wrappers
+}
+
+migration_on_failure() {
+    step_1 "$@"
+    step_2 "$@"
+    in_qemu web1 migrate-set-parameters '{"max-bandwidth": 100000}'
+    step_3
+    is_migrated web1 active
+    # QEMU of the dest host would end by itself if it heard of it first.
+    works b 4a1 "tcp:a"
+    wait_until nobody_on b
+    is_migrated web1 failed
+    works a 4a2 "tcp:b"
+    state_on a RUNNING
+    same "state" null "$(on a status "$U" --json | jq .migration)"
+    refused "$DISK" "held by 'web1'"
+    writes_on web1
+    # Nothing is left of it: the next one begins anew.
+    works a 1 "tcp:b"
+    refute test "$SAID" = "$TOKEN"
+    works a 4a2 "tcp:b"
+    works a shutdown
+    intact "$DISK" 1 web1
+}
+
+@test "during migration: 1, 2, 3, 4a (on failure)" {
+    migration_on_failure
+}
+
+@test "during migration: 1, 2, 3, 4a (on failure), by domain_lock.h" {
+    migration_on_failure --wrappers
+}
