@@ -382,16 +382,44 @@ in_qemu() { # NAME COMMAND ARGUMENTS
     transcript lease-before
 }
 
-@test "examples that have no transcript compile" {
-    examples | sort >all
-    sed -n 's/^=for transcript //p' "$PAGE" | sort >shown
-    comm -23 all shown >rest
-    same "examples" "lease-migrate lease-move lease-state" \
-        "$(paste -sd ' ' rest)"
-    same "transcripts without example" "" "$(comm -13 all shown)"
-    while read -r name; do
-        build "$name"
-        run_program "bin/$name"
-        same "status without arguments" 2 "$status"
-    done <rest
+# The target's host, on which "there" runs a program.
+other_host() {
+    printf '#!/bin/sh\nVIRT_LOCK_RUN_DIR=%s exec "$@"\n' "$T/there" >bin/there
+    # A target that comes, and confirms.
+    cat >bin/arrive <<END
+#!/bin/sh
+there lease-before -m $U $T/vm/web1.raw sleep 600 >arrived &
+until grep -q '^runs as' arrived; do :; done
+exec there lease-move $U in tcp:here worked
+END
+    chmod +x bin/there bin/arrive
+}
+
+@test "example: to another host" {
+    setting lease-move lease-before lease-stop
+    other_host
+    transcript lease-move
+    same "the end of the target" "dead, and every lease free" \
+        "$(there lease-stop "$U")"
+}
+
+@test "example: a pause" {
+    setting lease-state lease-start
+    transcript lease-state
+}
+
+@test "example: migration, and pauses" {
+    setting lease-migrate lease-before lease-stop
+    other_host
+    happened() {
+        wait_until has_line said '^runs as '
+        rm said
+    }
+    transcript lease-migrate
+}
+
+@test "each example has a transcript" {
+    examples | sort >expected
+    sed -n 's/^=for transcript //p' "$PAGE" | sort >actual
+    equal "transcripts"
 }
