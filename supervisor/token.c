@@ -87,7 +87,7 @@ static char **split(const char *text)
     g_autofree char *body = last ? g_strndup(text, last - text) : NULL;
     g_autofree char *sum = body ? sum_of(body) : NULL;
 
-    if (g_strv_length(parts) != N_PARTS || !g_str_equal(parts[SUM], sum))
+    if (g_strv_length(parts) != N_PARTS || g_strcmp0(parts[SUM], sum) != 0)
         return NULL;
     return g_steal_pointer(&parts);
 }

@@ -130,10 +130,12 @@ ctl() {
     same "$side: $* ($stderr)" 0 "$status"
 }
 
-# side_ended SIDE STATUS
+# side_ended SIDE STATUS: the supervisor; when it was not killed itself QEMU is
+# dead by then
 side_ended() {
     ended "${SUP_OF[$1]}" 30
     same "exit status of $1" "$2" "$STATUS"
+    [ "$STATUS" != 137 ] || wait_until gone "${CHILD_OF[$1]}"
     gone "${CHILD_OF[$1]}" || fail "QEMU of $1 lives"
 }
 
