@@ -32,8 +32,8 @@
     WITH_CHILD(X, OUTGOING)                                                    \
                                                                                \
     X(RECLAIMING, GRANTED, NONE, RUNNING)                                      \
-    X(RECLAIMING, DENIED, NONE, OUTGOING)                                      \
-    X(RECLAIMING, DEADLINE, NONE, OUTGOING)                                    \
+    X(RECLAIMING, DENIED, OFFER, OUTGOING)                                     \
+    X(RECLAIMING, DEADLINE, OFFER, OUTGOING)                                   \
     X(RECLAIMING, STOP, TERM, STOPPING)                                        \
     WITH_CHILD(X, RECLAIMING)                                                  \
                                                                                \
