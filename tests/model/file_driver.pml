@@ -108,7 +108,8 @@
 #define ONLY 0
 #endif
 
-/* Seeded mistakes: -DMISTAKE=n. Each must break the property that run.sh names. */
+/* Seeded mistakes: -DMISTAKE=n. Each must break the property that its line in
+ * file_driver.jobs names. */
 #ifndef MISTAKE
 #define MISTAKE 0
 #endif
