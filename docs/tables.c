@@ -8,6 +8,7 @@
  *   tables messages   what is logged, as POD
  *   tables catalog    the same for the journal (journalctl -x)
  *   tables machine    picture and tables of the machine, as Markdown
+ *   tables promela    the machine's table, for the model (tests/model)
  *
  * A table and a document that is written by hand drift apart; so the pages
  * hold a line "=for generated WHAT" instead, and docs/design.md the output of
@@ -269,6 +270,33 @@ static void print_machine(void)
                machine_action_doc(action));
 }
 
+/* Each cell as machine_step() answers it; CELL is the model's. */
+static void print_promela(void)
+{
+    MachineAction action;
+    MachineState next;
+
+    puts("/* Written by \"tables promela\" from supervisor/machine.c. */");
+#define X(id, ...) ", " #id
+    printf("mtype:state = { %s };\n", &(MACHINE_STATES(X))[2]);
+    printf("mtype:event = { %s };\n", &(MACHINE_EVENTS(X))[2]);
+    printf("mtype:action = { REFUSED%s };\n\n", MACHINE_ACTIONS(X));
+#undef X
+    puts("inline machine_step(state, event)\n{\n    if");
+    for (MachineState state = 0; state < MACHINE_N_STATES; state++) {
+        for (MachineEvent event = 0; event < MACHINE_N_EVENTS; event++) {
+            if (!machine_step(state, event, &action, &next))
+                continue;
+            printf("    :: state == %s && event == %s -> CELL(%u)\n"
+                   "        action = %s; next = %s\n",
+                   machine_state_name(state), machine_event_name(event),
+                   state * MACHINE_N_EVENTS + event,
+                   machine_action_name(action), machine_state_name(next));
+        }
+    }
+    puts("    :: else -> action = REFUSED; next = state\n    fi\n}");
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -278,6 +306,7 @@ int main(int argc, char **argv)
         {"commands", print_commands}, {"confine", print_confine},
         {"states", print_states},     {"messages", print_messages},
         {"catalog", print_catalog},   {"machine", print_machine},
+        {"promela", print_promela},
     };
 
     for (guint i = 0; argc == 2 && i < G_N_ELEMENTS(tables); i++) {
@@ -286,7 +315,8 @@ int main(int argc, char **argv)
             return fflush(stdout) == 0 ? 0 : 1;
         }
     }
-    fputs("usage: tables commands|confine|states|messages|catalog|machine\n",
+    fputs("usage: tables commands|confine|states|messages|catalog|machine|"
+          "promela\n",
           stderr);
     return 2;
 }

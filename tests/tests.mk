@@ -59,9 +59,11 @@ fuzz: ## let the fuzzers run, FUZZ_SECONDS (60) each
 run-fuzz: $(fuzzers)
 	set -e; for f in $(fuzzers); do c=corpus/$${f##*/}; mkdir -p $(BUILD)/$$c; \
 	  $$f -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -artifact_prefix=$(BUILD)/ $(BUILD)/$$c tests/fuzz/$$c; done
-model: ## the file driver's protocol, in every order (MODEL_ARGS=--long)
+model: ## lock protocol and machine, in every order (MODEL_ARGS=--long)
 	tests/lib/deps.sh model
-	tests/model/run.sh $(MODEL_ARGS)
+	+$(MAKE) -j$(JOBS) run-model
+run-model: $(BUILD)/tables
+	BUILD=$(BUILD) tests/model/run.sh $(MODEL_ARGS)
 bench: ## cost beside other wrappers (BENCH_ARGS=--quick)
 	tests/lib/deps.sh bench
 	+$(MAKE) -j$(JOBS) run-bench BUILD=build-bench LINK=static

@@ -310,6 +310,40 @@ print(count)' >count
     done
 }
 
+# jobs MODEL SET: the names and properties of its searches
+jobs() {
+    awk -v set="$2" '$1 == set { print $2, $3 }' \
+        "$SOURCE/tests/model/$1.jobs" | sort
+}
+
+@test "mistakes in the lock protocol are those of its model" {
+    jobs file_driver mistake | sed 's/ [a-z].*/ no end/' >expected
+    sed -n '/^## Why each step/,/^## What the model/p' \
+        "$DOCS/file-protocol.md" |
+        awk -F' *[|] *' '$3 ~ /^[a-z]+-/ || $3 == "freezes" { print $3, $4 }' |
+        sed 's/^\(.*-\)out, -in \(.*\)/\1out \2\n\1in \2/' | sort >actual
+    equal "mistakes"
+}
+
+@test "what the machine's model proves is what design.md says" {
+    { jobs machine short; jobs machine mistake; } |
+        sed 's/.* //; /^-$/d' | sort -u >expected
+    sed -n '/^## The machine, in every order/,$p' "$DOCS/design.md" |
+        sed -n 's/^| \([a-zP][^ ]*.*\) | .*/\1/p' | sed '/^name$/d; s/, /\n/g' |
+        sort -u >actual
+    equal "properties"
+}
+
+@test "mistakes and holes that documents name are in the models" {
+    grep -ohE '(hole|mistake) [a-z]+-[a-z-]+|\(m-[a-z-]+\)' "$DOCS"/*.md |
+        sed 's/.* //; s/[()]//g' | sort -u >named
+    [ "$(wc -l <named)" -ge 8 ]
+    while read -r name; do
+        grep -qE "^(hole|mistake) +$name " "$SOURCE"/tests/model/*.jobs ||
+            fail "no search '$name'"
+    done <named
+}
+
 @test "README's states are those of the code" {
     grep -E '^\| [A-Z]+ \|' "$SOURCE/README.md" >states
     [ "$(wc -l <states)" -ge 5 ]

@@ -45,7 +45,8 @@ packages_of() {
         packages_of build
         echo catatonit jq python3 qemu-system-x86 tini ;;
     model)
-        echo gcc libc6-dev spin ;;
+        packages_of build
+        echo spin ;;
     lint)
         packages_of build
         echo clang clang-format clang-tidy cppcheck shellcheck ;;

@@ -108,7 +108,8 @@
 #define ONLY 0
 #endif
 
-/* Seeded mistakes: -DMISTAKE=n. Each must break the property that run.sh names. */
+/* Seeded mistakes: -DMISTAKE=n. Each must break the property that its line in
+ * file_driver.jobs names. */
 #ifndef MISTAKE
 #define MISTAKE 0
 #endif
@@ -135,6 +136,7 @@
 #define KEEPS_C (MISTAKE == 21)        /* fresh: what failed keeps C */
 #define BACK_HALF (MISTAKE == 22)      /* cancel gives up, at one place only */
 #define IN_HALF (MISTAKE == 23)        /* refused complete-in: half completed */
+#define NEVER_BACK (MISTAKE == 24)     /* cancel on the source: never tried */
 
 /* --- state ------------------------------------------------------------------ */
 
@@ -644,7 +646,9 @@ outgoing:
             goto killing
         fi;
 reclaiming:
-        OR_BACK(d_step { CAN_WRITE(Lr[0], Lw[0], S) -> WRITE_L(S, 0) })
+        OR_BACK(d_step {
+            !NEVER_BACK && CAN_WRITE(Lr[0], Lw[0], S) -> WRITE_L(S, 0)
+        })
         ALSO(S, OR_BACK(d_step { CAN_WRITE(Lr[1], Lw[1], S) -> WRITE_L(S, 1) }));
         OR_BACK(VE_FREE(S, 0) || BACK_BLIND)
         ALSO(S, OR_BACK(VE_FREE(S, 1) || BACK_BLIND));
@@ -702,6 +706,9 @@ end:
         SET(UP, p);
         READ_C(p, 0)
     }
+#ifdef LTL
+    :: d_step { CAN_START(p) -> skip }; goto end /* or never again */
+#endif
     fi;
     {
         ok = 1 ALSO(p, d_step { WRITE_C_TOO(p, 1) });
