@@ -49,17 +49,17 @@ static json_t *text(const char *value)
     return json_string(valid);
 }
 
-/* One line; as long whatever exiting and nonce are, see record_mark(). */
+/* One line; as long whatever is marked, see record_mark(). */
 static char *to_line(const Record *record, gsize *len)
 {
     json_t *object = json_pack(
-        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:i}", "uuid",
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:i, s:i}", "uuid",
         text(record->uuid), "name", text(record->name), "host",
         text(record->host), "boot-id", text(record->boot_id), "pid",
         (json_int_t)record->pid, "start-time", (json_int_t)record->start_time,
         "since", (json_int_t)record->since, "generation",
         (json_int_t)record->generation, "nonce", text(record->nonce), "exiting",
-        record->exiting ? 1 : 0);
+        record->exiting ? 1 : 0, "taking", record->taking ? 1 : 0);
 
     return qmp_encode(object, len);
 }

@@ -38,6 +38,7 @@ typedef struct {
     gint64 generation;   /* raised each time that the VM changes hands */
     const char *nonce;   /* of its state tokens, always as long; may be NULL */
     gboolean exiting;    /* its child is being killed, or its writes awaited */
+    gboolean taking;     /* it was completed as a target; its source lives yet */
 } Record;
 
 /* A record that was written, under all its names. */
@@ -67,8 +68,8 @@ char *record_resource(const struct stat *st, guint64 offset);
 gboolean record_write(const char *state_dir, const char *file,
                       const Record *record, RecordId *id, GError **error);
 /* Writes @record over that which is in STATE/holders/@file, under all its
- * names. It may differ from what is there in `exiting` and `nonce` only. FALSE
- * where that is not @id. */
+ * names. It may differ from what is there in `exiting`, `taking` and `nonce`
+ * only. FALSE where that is not @id. */
 gboolean record_mark(const char *state_dir, const char *file,
                      const Record *record, const RecordId *id);
 /* Makes the record @from known as @file too, in place of what was there. */

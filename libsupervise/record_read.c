@@ -58,6 +58,7 @@ static const struct {
     {"pid", JSON_INTEGER},     {"start-time", JSON_INTEGER},
     {"since", JSON_INTEGER},   {"generation", JSON_INTEGER},
     {"exiting", JSON_INTEGER}, {"nonce", JSON_STRING},
+    {"taking", JSON_INTEGER},
 };
 
 const char *record_string(const json_t *holder, const char *name)

@@ -154,9 +154,29 @@ static gboolean source_is_seen(const FileLease *f, GError **error)
     return FALSE;
 }
 
+/* A target that was completed may have run the guest; its source, which lives
+ * on, must not hand over once more what the guest was before. */
+static gboolean was_not_completed(const FileLease *f, GError **error)
+{
+    g_autoptr(json_t) told = NULL;
+
+    if (f->lease->resource->kind != RESOURCE_VM || !file_another_holds(f))
+        return TRUE;
+    told = file_told(f->driver);
+    if (!json_integer_value(json_object_get(told, "taking")))
+        return TRUE;
+    wrong_state(f, "claim",
+                "it was handed over to a target that is gone (run "
+                "'virt-lockctl migrate-complete --out' on the source, then "
+                "start it anew)",
+                error);
+    return FALSE;
+}
+
 static gboolean claim_steps(FileLease *f, GError **error)
 {
     return file_set_leases(f, F_RDLCK, error) && source_is_seen(f, error) &&
+           was_not_completed(f, error) &&
            file_others_gone(f, TRUE, error) && file_set_live(f, F_RDLCK, error);
 }
 
@@ -235,8 +255,10 @@ static DriverAnswer complete_vm(FileLease *vm, GError **error)
         return wrong_state(vm, "complete", "the source's record is gone",
                            error);
     driver->me.generation = MAX(told, driver->me.generation) + 1;
+    driver->me.taking = TRUE;
     if (!file_record_vm(driver, error)) { /* where it could be is seen, too */
         driver->me.generation = told;
+        driver->me.taking = FALSE;
         file_record_vm(driver, NULL);
         return DRIVER_FAILED;
     }
@@ -285,6 +307,10 @@ static DriverAnswer take_over(FileLease *f, GError **error)
         return DRIVER_PENDING;
     f->waiting = NULL;
     file_set_claims(f, F_UNLCK, NULL);
+    if (f->lease->resource->kind == RESOURCE_VM) { /* the source's last */
+        f->driver->me.taking = FALSE;
+        file_tell(f->driver);
+    }
     return file_hold(f);
 }
 

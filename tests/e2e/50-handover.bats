@@ -346,6 +346,33 @@ refused_token() {
     free a
 }
 
+@test "a target that was completed, and died: the source hands over to no other" {
+    make_disk a
+    source_vm --disk a --
+    prepare
+    target_vm --disk a --
+    complete_in
+    kill -KILL "$T_SUP" "$T_CHILD"
+    ended "$T_SUP"
+    wait_until gone "$T_CHILD"
+    no_target --disk a
+    same "status ($stderr)" 125 "$status"
+    matches stderr "handed over to a target that is gone" "$stderr"
+    lockctl migrate-cancel vm
+    refused_with "completed"
+    complete_out
+    ended "$S_SUP"
+    same "exit status of the source" 0 "$STATUS"
+    # It is the VM that is started anew, wherever, and moves on from there.
+    rm -f source.*
+    source_vm --disk a --
+    prepare
+    target_vm --disk a --
+    complete_in
+    complete_out
+    only_target_runs
+}
+
 @test "a target that still waits for a disk is cancelled, too" {
     source_vm --disk a --
     prepare
