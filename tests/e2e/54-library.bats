@@ -70,9 +70,8 @@ children() {
     works GetChildPidfd
     same "pidfd" "$CHILD cloexec" "${SAID% *}"
     same "which it is" "$(pidfd_inode "$CHILD")" "${SAID##* }"
-    works GetLeases
-    same "leases" "disk,exclusive,HELD,$T/a disk,readonly,HELD,$T/b \
-lease,exclusive,HELD,pool:net1" "$SAID"
+    leases_are "disk,exclusive,HELD,$T/a" "disk,readonly,HELD,$T/b" \
+        "lease,exclusive,HELD,pool:net1"
     works GetStatus
     same "status" "$U web1 17 RUNNING $SUP" "$SAID"
     works Shutdown
@@ -265,14 +264,12 @@ register_odd() {
 }
 
 odd_are_leased() {
-    local name word expected=()
+    local name expected=()
     for name in "${ODD[@]}"; do
         leased "$name"
         expected+=("disk,exclusive,HELD,$(coded "$T/$name")")
     done
-    works GetLeases
-    same "leases" "$(printf '%s\n' "${expected[@]}" | sort)" \
-        "$(for word in $SAID; do echo "$word"; done | sort)"
+    leases_are "${expected[@]}"
 }
 
 @test "disks with odd names are leased: by arguments" {
@@ -530,8 +527,7 @@ two_running() {
     two_running
     works AcquireResource disk "$T/hot"
     leased hot
-    works GetLeases
-    same "leases" "disk,exclusive,HELD,$T/a disk,exclusive,HELD,$T/hot" "$SAID"
+    leases_are "disk,exclusive,HELD,$T/a" "disk,exclusive,HELD,$T/hot"
     for flag in '' readonly shared; do
         other $flag
         matches "other $flag" "^failed $BUSY \[web1, $U, .*, $SUP\]" "$SAID"
@@ -567,8 +563,7 @@ has_open() { # PID FILE
         back_to manager
         works AcquireResource disk "$T/hot" $flag
         leased hot
-        works GetLeases
-        same "leases" "disk,exclusive,HELD,$T/a disk,$flag,HELD,$T/hot" "$SAID"
+        leases_are "disk,exclusive,HELD,$T/a" "disk,$flag,HELD,$T/hot"
         other
         matches "other" "^failed $BUSY \[web1, $U, .*\]" "$SAID"
         other $flag

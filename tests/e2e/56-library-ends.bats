@@ -214,7 +214,7 @@ found() {
     wait_until test -s ready
     child_is "$(<ready)"
     matches "$1" "GetChild ok $CHILD$NL= GetChildPidfd ok $CHILD cloexec .*\
-= GetLeases ok disk,exclusive,HELD,$T/a[ $NL].*\
+= GetLeases ok ([^ ]*/hot )?disk,exclusive,HELD,$T/a[ $NL].*\
 = GetStatus ok $U web1 17 RUNNING " "$(<asks.out)"
     leased a
 }

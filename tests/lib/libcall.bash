@@ -240,6 +240,14 @@ nobody_answers() {
     ! "$LOCKCTL" status "$U" 2>/dev/null
 }
 
+# leases_are LEASE...: as the VM says, in any order: it is that of the inodes
+leases_are() {
+    works GetLeases
+    # shellcheck disable=SC2086 # its words are leases
+    same "leases" "$(printf '%s\n' "$@" | sort)" \
+        "$(printf '%s\n' $SAID | sort)"
+}
+
 # The VM is dead, nobody holds anything, and nothing was left.
 all_over() {
     wait_until gone "$SUP"
