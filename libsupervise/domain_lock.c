@@ -3,6 +3,7 @@
 #include "domain_lock_internal.h"
 
 #include <glib.h>
+#include <string.h>
 
 /* --- A manager for the domain ---------------------------------------------
  *
@@ -146,19 +147,23 @@ int virDomainLockProcessStart(virLockManagerDriverPtr plugin,
                                       : virLockManagerAcquireObject(manager));
 }
 
-/* The supervisor's path takes the place of argv[0]. */
+/* The supervisor's path, and its arguments. */
 static int get_args(virLockManagerPtr manager, char ***argv, int *argc)
 {
     char *path = virLockManagerGetSupervisorPath(manager);
+    int n;
 
     if (!path)
         return -1;
-    if (virLockManagerGetSupervisorArgs(manager, argv, argc, 0) < 0) {
+    if (virLockManagerGetSupervisorArgs(manager, argv, &n, 0) < 0) {
         g_free(path);
         return -1;
     }
-    g_free((*argv)[0]);
+    *argv = g_renew(char *, *argv, n + 2);
+    memmove(*argv + 1, *argv, (gsize)(n + 1) * sizeof **argv);
     (*argv)[0] = path;
+    if (argc)
+        *argc = n + 1;
     return 0;
 }
 

@@ -16,12 +16,12 @@
  *
  * Unless a function says otherwise:
  *  - 0 is success, -1 failure; virLockManagerGetLastError() says why. Nothing
- *    that is passed by pointer is written on failure, but for NULL or -1 into
- *    what it would have returned.
+ *    that is passed by pointer is written on failure, but for NULL, 0 or -1
+ *    into what it would have returned.
  *  - @plugin is from virLockManagerPluginLoad(), and stays the caller's; so
  *    does @domain with all that it points to.
  *  - what is returned through a pointer to a pointer is the caller's, by
- * free().
+ *    free() where nothing else is named.
  *  - the VM has a supervisor, which is found by the domain's uuid: else
  *    NO_SUPERVISOR, or BAD_ARGUMENT where name or id, if set, are not its own.
  *    The domain's disks, leases and params are not looked at then.
@@ -120,9 +120,10 @@ int virDomainLockProcessGetArgs(virLockManagerDriverPtr plugin,
  * @flags: as they were when it was started
  *
  * Waits until the VM runs that was started by the arguments of
- * virDomainLockProcessGetArgs() or virDomainLockMigrateInBegin(). A manager
- * that is told of the supervisor's end (SIGCHLD) need not wait for longer.
- * Extension.
+ * virDomainLockProcessGetArgs() or virDomainLockMigrateInBegin(). Where it is
+ * refused a lease: LEASE_BUSY with the holder, or TIMEOUT where the supervisor
+ * has ended before it could be asked; a manager that is told of that end
+ * (SIGCHLD) need not wait for longer. Extension.
  */
 int virDomainLockProcessStarted(virLockManagerDriverPtr plugin,
                                 const virDomainLockDomain *domain, pid_t *pid,

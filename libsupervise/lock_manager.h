@@ -12,14 +12,13 @@
  *
  * Unless a function says otherwise:
  *  - 0 is success, -1 failure; virLockManagerGetLastError() says why. Nothing
- *    that is passed by pointer is written on failure, but for NULL or -1 into
- *    what it would have returned.
+ *    that is passed by pointer is written on failure, but for NULL, 0 or -1
+ *    into what it would have returned.
  *  - strings are UTF-8 and copied; what is returned through a pointer to a
  *    pointer is the caller's, by free() where nothing else is named.
- *  - every call ends within the manager's deadline, 30 seconds or what
- *    virLockManagerSetTimeout() has said: then the error is TIMEOUT, and what
- *    was asked may still come to pass. None waits on a supervisor that does
- *    not answer for longer.
+ *  - every call but virLockManagerWait() ends within the manager's deadline,
+ *    30 seconds or what virLockManagerSetTimeout() has said: then the error is
+ *    TIMEOUT, and what was asked may still come to pass.
  *  - a call in the wrong phase is WRONG_STATE. PREPARING is a manager that
  *    nothing has been started for yet; STARTED one whose supervisor has been
  *    spoken to; ENDED one whose VM has ended, or was handed over.
@@ -30,7 +29,8 @@
  *    raised (SIGPIPE neither), and no process is started but by
  *    virLockManagerAcquireObject() and virLockManagerAcquire().
  *  - after fork() the child may go on with its copy of a manager, by a
- *    connection of its own. Freeing a copy frees memory, and ends nothing.
+ *    connection (and an event descriptor) of its own. Freeing a copy frees
+ *    memory, and ends nothing.
  */
 #ifndef LIBSUPERVISE_LOCK_MANAGER_H
 #define LIBSUPERVISE_LOCK_MANAGER_H
@@ -55,6 +55,7 @@ extern "C" {
  * loaded more than once, and is then to be unloaded as often. USAGE.
  *
  * Returns the driver, or NULL: NOT_SUPPORTED where it is not installed,
+ * NO_SUPERVISOR where the supervisor is not, beside which it would be,
  * BAD_ARGUMENT where @name is no name.
  */
 virLockManagerDriverPtr virLockManagerPluginLoad(const char *name);
@@ -83,21 +84,23 @@ void virLockManagerPluginUnload(virLockManagerDriverPtr driver);
  * the default, see virt-lock-supervisor(8). RFC.
  *
  * Returns a new manager, for virLockManagerFree() or virLockManagerDetach();
- * NULL on failure.
+ * NULL on failure: NOT_SUPPORTED where the VM comes from elsewhere and the
+ * driver cannot hand over, else BAD_ARGUMENT.
  */
 virLockManagerPtr virLockManagerNew(virLockManagerDriverPtr driver,
                                     unsigned int type, unsigned int flags);
 
 /**
  * virLockManagerNewParams:
+ * @driver, @type, @flags: as in virLockManagerNew(); it returns the same
  * @nparams: how many @params there are
  * @params: uuid (UUID, or a string), name, id; pid (UINT): the process that
  *   the leases are for, see virLockManagerAcquire(); uri (CSTRING): the
  *   manager's own, remembered for nobody; others as in
  *   virLockManagerSetParameter(), whose text is made from the value
  *
- * virLockManagerNew() and virLockManagerSetParameter() in one: DESIGN's
- * virLockManagerNew, which has the name of another function there.
+ * virLockManagerNew() and virLockManagerSetParameter() in one, in phase
+ * PREPARING: DESIGN's virLockManagerNew, which is RFC's name of another.
  */
 virLockManagerPtr virLockManagerNewParams(virLockManagerDriverPtr driver,
                                           unsigned int type, size_t nparams,
@@ -114,14 +117,15 @@ virLockManagerPtr virLockManagerNewParams(virLockManagerDriverPtr driver,
  *
  * - id: the domain unique id, as the manager counts
  * - uuid: the domain uuid (RFC 4122 text); needed
- * - name: the domain name
+ * - name: the domain name; of a VM that runs it must be its own, and so the id
  * - wait, stop-timeout, user, group, control-group, log-level, log-target,
- *   run-dir, state-dir: the option of virt-lock-supervisor(8) of that name
+ *   run-dir, state-dir: the option of virt-lock-supervisor(8) of that name;
+ *   its units are theirs (seconds)
  * - guard: "on" or "off" (the default): its option --guard
  *
- * Any other is a parameter of the driver, its option --param; the supervisor
- * refuses to start with those that the driver does not know. To set one again
- * takes the place of what was. Setting parameters changes what
+ * Any other is a parameter of the driver, its option --param (paths absolute);
+ * the supervisor refuses to start with those that the driver does not know. To
+ * set one again takes the place of what was. Setting parameters changes what
  * virLockManagerGetSupervisorArgs() returns. RFC.
  */
 int virLockManagerSetParameter(virLockManagerPtr manager, const char *key,
@@ -134,7 +138,8 @@ int virLockManagerSetParameter(virLockManagerPtr manager, const char *key,
  * @name: the resource name: of a DISK an absolute path, which need not exist
  *   yet; of a LEASE the text "LOCKSPACE:KEY[:PATH[:OFFSET]]" of the option
  *   --lease
- * @flags: virLockManagerResourceFlags, one at most
+ * @flags: virLockManagerResourceFlags, one at most; of a LEASE 0: it is
+ *   exclusive at the start, and anything else is NOT_SUPPORTED
  *
  * Registers a resource that is required when the process starts. Where it is
  * registered already: BAD_ARGUMENT. RFC.
@@ -148,7 +153,7 @@ int virLockManagerRegisterResource(virLockManagerPtr manager, unsigned int type,
  *   name of a LEASE is its key alone
  * @nparams: how many @params there are; 0 for a DISK
  * @params: for a LEASE: lockspace (a string; default: "default"), path (a
- *   string), offset (ULONG, bytes; needs path)
+ *   string, absolute), offset (ULONG, bytes; needs path)
  *
  * Associates a resource with the object for future acquisition: PREPARING, as
  * virLockManagerRegisterResource(); STARTED, what the next
@@ -167,16 +172,19 @@ int virLockManagerAddResource(virLockManagerPtr manager, unsigned int type,
  *
  * Called in the process that will become the VM, between fork and exec: starts
  * a supervisor that attaches to it (its session and process group are its own,
- * its parent init, its standard error the caller's), and returns when every
- * lease is held. The process holds liveness then: descriptors that its exec
- * must leave open. On failure nothing is held and the process is free to do
- * as it likes. It must not have other threads that fork or exec meanwhile.
+ * its parent init or the nearest subreaper, its standard error the caller's),
+ * and returns when every lease is held. The process holds liveness then:
+ * descriptors that its exec must leave open. On failure nothing is held and
+ * the process is free to do as it likes; but TIMEOUT: all may be held later,
+ * until this process ends. It must not have other threads that fork or exec
+ * meanwhile. WRONG_STATE where a supervisor for the VM runs already.
  *
  * Called after virLockManagerGetSupervisorArgs(): the manager has started, or
- * is about to start, the supervisor itself. Waits until that one holds all.
+ * is about to start, the supervisor itself. Waits until the one that answers
+ * for the VM holds all. One that is refused may have ended before it could be
+ * asked: its exit status tells, and nobody need wait for longer.
  *
- * LEASE_BUSY with the holder where one has it; WRONG_STATE where a supervisor
- * for the VM runs already. USAGE, "At guest startup".
+ * LEASE_BUSY with the holder where one has it. USAGE, "At guest startup".
  */
 int virLockManagerAcquireObject(virLockManagerPtr manager);
 
@@ -187,7 +195,8 @@ int virLockManagerAcquireObject(virLockManagerPtr manager);
  *
  * Dynamically acquires a resource for a running process, before it is plugged
  * in. The caller must have the right to open it as the flags ask: its opened
- * descriptor is passed to the supervisor. LEASE_BUSY with the holder. RFC,
+ * descriptor is passed to the supervisor. LEASE_BUSY with the holder; GENERIC
+ * where it cannot be opened, BAD_ARGUMENT where the VM has it already. RFC,
  * whose prototype forgot @type, but not its comment.
  */
 int virLockManagerAcquireResource(virLockManagerPtr manager, unsigned int type,
@@ -195,15 +204,17 @@ int virLockManagerAcquireResource(virLockManagerPtr manager, unsigned int type,
 
 /**
  * virLockManagerReleaseResource:
+ * @manager, @type, @name: as in virLockManagerAcquireResource()
+ * @flags: VIR_LOCK_MANAGER_RESOURCE_FORCE, or 0
  *
  * Dynamically releases a resource of a running process, after it was
  * unplugged (with QEMU: after DEVICE_DELETED and blockdev-del). WRONG_STATE
  * where the process has it open still, or where that cannot be seen: of block
  * devices, shared disks and files of others it cannot by a supervisor of root.
- * With VIR_LOCK_MANAGER_RESOURCE_FORCE the caller's word decides. Returns when
- * it is free, which waits for writes under way: TIMEOUT means that it will be
- * free later. Arguments as in virLockManagerAcquireResource(), other @flags are
- * not looked at. RFC, as there.
+ * With VIR_LOCK_MANAGER_RESOURCE_FORCE the caller's word decides. BAD_ARGUMENT
+ * where it has no lease on it. Returns when it is free, which waits for writes
+ * under way: TIMEOUT means that it will be free later. Other @flags are not
+ * looked at. RFC, as there.
  */
 int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
                                   const char *name, unsigned int flags);
@@ -234,19 +245,20 @@ char *virLockManagerGetSupervisorContext(virLockManagerPtr manager);
  * virLockManagerGetSupervisorArgs:
  * @manager: the lock manager context, PREPARING
  * @argv: set to the arguments, the last one "--", and NULL; for
- *   virLockManagerFreeArgs()
+ *   virLockManagerFreeArgs(). The program's own name is not among them.
  * @argc: set to their number, without the NULL; may be NULL
  * @flags: 0
  *
  * Retrieves the arguments to pass to the supervisor binary ahead of the
- * process's own: the manager executes path, @argv (from argv[1] on), and its
- * own command. RFC.
+ * process's own: virLockManagerGetSupervisorPath() is to be executed with its
+ * own name, then all of @argv, then the process's command. BAD_ARGUMENT where
+ * the uuid is not set, WRONG_STATE with VIR_LOCK_MANAGER_NEW_ATTACH. RFC.
  */
 int virLockManagerGetSupervisorArgs(virLockManagerPtr manager, char ***argv,
                                     int *argc, unsigned int flags);
 
-/* Frees what virLockManagerGetSupervisorArgs() returned; NULL is allowed.
- * Extension. */
+/* Frees what virLockManagerGetSupervisorArgs(), or a function of
+ * domain_lock.h, returned; NULL is allowed. Extension. */
 void virLockManagerFreeArgs(char **argv);
 
 /**
@@ -257,7 +269,8 @@ void virLockManagerFreeArgs(char **argv);
  *
  * Notifies the supervisor that the process is about to be migrated: the leases
  * are offered to one target, and to nobody else. virLockManagerGetStatus() has
- * the state string that goes to it. RFC.
+ * the state string that goes to it. NOT_SUPPORTED where the driver cannot hand
+ * over, as of all migrate calls. RFC.
  */
 int virLockManagerPrepareMigrate(virLockManagerPtr manager,
                                  const char *targetURI, unsigned int flags);
@@ -270,7 +283,9 @@ int virLockManagerPrepareMigrate(virLockManagerPtr manager,
  *   target's process is killed then
  *
  * Notifies the supervisor that the process has completed migration. Returns
- * at once; the leases are exclusive when the source is gone. RFC.
+ * at once; the leases are exclusive when the source is gone. To cancel is the
+ * same here and in virLockManagerCompleteMigrateOut(): a supervisor knows
+ * which side it is. RFC.
  */
 int virLockManagerCompleteMigrateIn(virLockManagerPtr manager,
                                     const char *sourceURI, unsigned int flags);
@@ -283,8 +298,9 @@ int virLockManagerCompleteMigrateIn(virLockManagerPtr manager,
  *   when the leases are exclusive again
  *
  * Notifies the supervisor that the process has completed migration: it is
- * killed, and its leases are released. WRONG_STATE where no target has claimed
- * them. RFC; USAGE calls the other function here by mistake.
+ * killed, and its leases are released, for which virLockManagerShutdown()
+ * waits. WRONG_STATE where no target has claimed them. RFC; USAGE calls the
+ * other function here by mistake.
  */
 int virLockManagerCompleteMigrateOut(virLockManagerPtr manager,
                                      const char *targetURI, unsigned int flags);
@@ -344,10 +360,11 @@ int virLockManagerInquire(virLockManagerPtr manager, char **state,
  * PREPARING with VIR_LOCK_MANAGER_NEW_ATTACH: finds the running supervisor by
  * uuid (NO_SUPERVISOR where there is none) and makes sure that name and id, if
  * set, are its own (BAD_ARGUMENT). PREPARING otherwise: waits until the
- * supervisor that the manager has started is there, and its process runs. The
- * manager is STARTED then. STARTED: asks. To signal the process, use
- * virLockManagerGetChildPidfd(): a number can be another process's by then.
- * RFC.
+ * supervisor that the manager has started is there, and its process runs
+ * (errors as of virLockManagerAcquireObject()). The manager is STARTED then.
+ * STARTED: asks. WRONG_STATE where there is no process yet, or none any more.
+ * To signal the process, use virLockManagerGetChildPidfd(): a number can be
+ * another process's by then. RFC.
  */
 int virLockManagerGetChild(virLockManagerPtr manager, pid_t *pid,
                            unsigned int flags);
@@ -360,7 +377,7 @@ int virLockManagerGetChild(virLockManagerPtr manager, pid_t *pid,
  * Informs the supervisor that the supervised process has been, or can be
  * stopped: where it still runs it is asked to end (SIGTERM), and killed after
  * the stop-timeout. Returns when it is dead and every lease is free; TIMEOUT
- * means that it will be. RFC.
+ * means that it will be, NO_SUPERVISOR that nobody can tell. RFC.
  */
 int virLockManagerShutdown(virLockManagerPtr manager, unsigned int flags);
 
@@ -368,9 +385,10 @@ int virLockManagerShutdown(virLockManagerPtr manager, unsigned int flags);
  * virLockManagerFree:
  * @manager: the lock manager context, or NULL; any phase
  *
- * Frees it. If the supervised process still runs, it is killed with prejudice:
- * the supervisor is told, and where that one does not answer the process is
- * killed directly; its leases stay until it is dead. Waits for neither. RFC.
+ * Frees it. If it is STARTED and the supervised process still runs, that is
+ * killed with prejudice: the supervisor is told, and where that one does not
+ * answer the process that virLockManagerGetChild() has found is killed
+ * directly; its leases stay until it is dead. Waits for neither. RFC.
  */
 void virLockManagerFree(virLockManagerPtr manager);
 

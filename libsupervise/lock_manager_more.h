@@ -42,7 +42,8 @@ typedef enum {
  * @capabilities: set to a mask of virLockManagerCapabilities
  *
  * Calls that need what the driver lacks fail with NOT_SUPPORTED (USAGE,
- * Notes). Extension.
+ * Notes). Of a driver that is a process of its own all bits are set: what it
+ * lacks, it refuses itself. Extension.
  */
 int virLockManagerGetCapabilities(virLockManagerDriverPtr driver,
                                   unsigned int *capabilities);
@@ -60,8 +61,8 @@ int virLockManagerSetTimeout(virLockManagerPtr manager, int milliseconds);
  * @pidfd: set to a pidfd of the managed process (pidfd_open(2)), close-on-exec,
  *   which the caller closes
  *
- * As virLockManagerGetChild(). Comes from the supervisor itself, so that it
- * cannot be another process's. Extension.
+ * Phases and errors as virLockManagerGetChild(). Comes from the supervisor
+ * itself, so that it cannot be another process's. Extension.
  */
 int virLockManagerGetChildPidfd(virLockManagerPtr manager, int *pidfd,
                                 unsigned int flags);
@@ -71,7 +72,8 @@ typedef struct {
     unsigned int type;  /* virLockManagerResourceType */
     unsigned int flags; /* virLockManagerResourceFlags */
     const char *name;   /* a path, or "LOCKSPACE:KEY" */
-    const char *status; /* WANTED, HELD, RELEASING, LOST: query-leases */
+    const char *status; /* WANTED, PENDING, HELD, RELEASING, LOST, or a later */
+                        /* one: query-leases */
     long long since;    /* seconds since 1970; 0: not held */
 } virLockManagerLease;
 
@@ -86,6 +88,9 @@ typedef struct {
 int virLockManagerGetLeases(virLockManagerPtr manager,
                             virLockManagerLease **leases, size_t *nleases,
                             unsigned int flags);
+
+/* Frees what virLockManagerGetLeases() returned; NULL is allowed.
+ * Extension. */
 void virLockManagerFreeLeases(virLockManagerLease *leases);
 
 /* How a VM is. Strings are NULL where there is nothing. Extension. */
@@ -111,6 +116,9 @@ typedef struct {
  */
 int virLockManagerGetStatus(virLockManagerPtr manager,
                             virLockManagerStatus **status, unsigned int flags);
+
+/* Frees what virLockManagerGetStatus() returned; NULL is allowed.
+ * Extension. */
 void virLockManagerFreeStatus(virLockManagerStatus *status);
 
 /* What can happen to a VM. Extension. */
@@ -162,9 +170,11 @@ int virLockManagerGetEventFD(virLockManagerPtr manager, int *fd);
 /**
  * virLockManagerDispatch:
  *
- * Calls the callback for all that has happened, and does not wait. STARTED, or
- * ENDED: after CLOSED nothing more comes, and the descriptor is not readable.
- * Extension.
+ * Calls the callback for all that has happened, and does not wait. Of what has
+ * happened since the last time the latest 256 events are kept. STARTED, or
+ * ENDED. After CLOSED nothing more comes, and the descriptor is not readable;
+ * but where the VM runs on, the next call that asks its supervisor makes a
+ * connection, by which there are events again. Extension.
  */
 int virLockManagerDispatch(virLockManagerPtr manager);
 
@@ -174,7 +184,8 @@ int virLockManagerDispatch(virLockManagerPtr manager);
  *
  * Waits until the VM is dead and every lease free, and calls the callback for
  * what happens meanwhile. TIMEOUT where it lives then; NO_SUPERVISOR where the
- * supervisor vanished without having said so. STARTED, or ENDED. Extension.
+ * supervisor vanished, or cut us, without having said so: it may live.
+ * STARTED, or ENDED. Extension.
  */
 int virLockManagerWait(virLockManagerPtr manager, int milliseconds);
 

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* A plug-in: how leases are taken. RFC. */
+/* A plug-in: how leases are taken. RFC, which does not say what it is. */
 typedef struct virLockManagerDriver virLockManagerDriver;
 typedef virLockManagerDriver *virLockManagerDriverPtr;
 
@@ -88,10 +88,11 @@ typedef enum {
     VIR_LOCK_MANAGER_ERROR_NONE = 0,
     VIR_LOCK_MANAGER_ERROR_GENERIC = 1,
     VIR_LOCK_MANAGER_ERROR_LEASE_BUSY = 2,    /* somebody else has it */
-    VIR_LOCK_MANAGER_ERROR_LEASE_LOST = 3,    /* the VM was, or is, killed */
+    VIR_LOCK_MANAGER_ERROR_LEASE_LOST = 3,    /* not used yet: see the event */
     VIR_LOCK_MANAGER_ERROR_NO_SUPERVISOR = 4, /* nobody answers for the VM */
     VIR_LOCK_MANAGER_ERROR_WRONG_STATE = 5,   /* not now */
-    VIR_LOCK_MANAGER_ERROR_NOT_SUPPORTED = 6, /* the driver cannot do it */
+    VIR_LOCK_MANAGER_ERROR_NOT_SUPPORTED = 6, /* not by this driver, or this */
+                                              /* supervisor, or for this user */
     VIR_LOCK_MANAGER_ERROR_BAD_ARGUMENT = 7,
     VIR_LOCK_MANAGER_ERROR_TIMEOUT = 8
 } virLockManagerErrorCode;

@@ -354,6 +354,7 @@ static void shut_down(virLockManagerPtr manager, GError **error)
     if (g_error_matches(reason, QMP_ERROR, QMP_ERROR_NO_SUPERVISOR) &&
         (manager->released || has_ended_in_order(manager))) {
         g_clear_error(&reason);
+        manager->released = TRUE;
         ask_ended(manager);
     }
     if (reason)

@@ -140,11 +140,12 @@ gboolean ask_connect(virLockManagerPtr manager, GError **error);
  * along, or -1; @received_fd as in client_call(). */
 json_t *ask(virLockManagerPtr manager, const char *command, json_t *arguments,
             int fd, int *received_fd, GError **error);
-/* Takes what has come, and finds out whether the connection still is one. */
+/* Takes what has come, and finds out whether the connection still is one. A
+ * copy that fork(2) has made has none. */
 void ask_pump(virLockManagerPtr manager);
-/* Forgets the connection; of a forked copy, all that it shares. */
+/* Forgets the connection. */
 void ask_hang_up(virLockManagerPtr manager);
-/* The VM has ended. */
+/* The VM has ended, and all is released. */
 void ask_ended(virLockManagerPtr manager);
 
 /* manager_await.c */

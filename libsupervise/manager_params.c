@@ -11,6 +11,14 @@ static void set(char **where, const char *value)
     *where = g_strdup(value);
 }
 
+/* The supervisor has another current directory. An empty name is refused where
+ * it is needed. */
+static void set_directory(char **where, const char *value)
+{
+    g_free(*where);
+    *where = *value ? g_canonicalize_filename(value, NULL) : g_strdup("");
+}
+
 static gboolean set_guard(virLockManagerPtr manager, const char *value,
                           GError **error)
 {
@@ -73,9 +81,9 @@ static gboolean set_parameter(virLockManagerPtr manager, const char *key,
     else if (g_str_equal(key, "id"))
         set(&manager->id, value);
     else if (g_str_equal(key, "run-dir"))
-        set(&manager->run_dir, value);
+        set_directory(&manager->run_dir, value);
     else if (g_str_equal(key, "state-dir"))
-        set(&manager->state_dir, value);
+        set_directory(&manager->state_dir, value);
     else
         set_other(manager, key, value);
     return TRUE;

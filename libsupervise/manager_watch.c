@@ -220,6 +220,7 @@ int virLockManagerDispatch(virLockManagerPtr manager)
 /* --- the end ---------------------------------------------------------------
  */
 
+/* It is not over: whoever was only cut can be asked once more. */
 static gboolean is_lost(virLockManagerPtr manager, GError **error)
 {
     if (manager->client || manager->released)
@@ -228,7 +229,6 @@ static gboolean is_lost(virLockManagerPtr manager, GError **error)
                 "cannot wait for the end of VM '%s': its supervisor has "
                 "vanished without having told of it",
                 manager_shown(manager));
-    ask_ended(manager);
     return TRUE;
 }
 

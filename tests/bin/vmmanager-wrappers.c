@@ -76,7 +76,7 @@ int by_2(const char *argument)
     if (virDomainLockMigrateInBegin(plugin, &domain, &supervisorargv, NULL, 0) <
         0)
         return failed();
-    cmd = qemuBuildCommandLine(supervisorargv);
+    cmd = qemuBuildCommandLine(NULL, supervisorargv);
     pid = spawn(NULL, cmd);
     free(cmd);
     virLockManagerFreeArgs(supervisorargv);

@@ -147,20 +147,21 @@ pid_t spawn(int (*prepare)(void), char **argv)
     return pid;
 }
 
-char **qemuBuildCommandLine(char **supervisorargv)
+char **qemuBuildCommandLine(char *supervisor, char **supervisorargv)
 {
-    size_t n = 0, m = 0;
+    size_t first = supervisor != NULL, n = 0, m = 0;
     char **cmd;
 
     while (supervisorargv[n])
         n++;
     while (command[m])
         m++;
-    cmd = (char **)malloc((n + m + 1) * sizeof(*cmd));
+    cmd = (char **)malloc((first + n + m + 1) * sizeof(*cmd));
     if (!cmd)
         abort();
-    memcpy(cmd, supervisorargv, n * sizeof(*cmd));
-    memcpy(cmd + n, command, (m + 1) * sizeof(*cmd));
+    cmd[0] = supervisor;
+    memcpy(cmd + first, supervisorargv, n * sizeof(*cmd));
+    memcpy(cmd + first + n, command, (m + 1) * sizeof(*cmd));
     return cmd;
 }
 
@@ -266,8 +267,7 @@ static int migrate_2(const char *argument)
     if (virLockManagerGetSupervisorArgs(manager, &supervisorargv,
                                         &supervisorargc, 0) < 0)
         return failed();
-    cmd = qemuBuildCommandLine(supervisorargv);
-    cmd[0] = supervisor;
+    cmd = qemuBuildCommandLine(supervisor, supervisorargv);
     supervisorpid = spawn(NULL, cmd);
     free(cmd);
     free(supervisor);

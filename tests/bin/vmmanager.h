@@ -26,8 +26,9 @@ virDomainLockDisk parse_disk(char *text);
  * output says why. */
 pid_t spawn(int (*prepare)(void), char **argv);
 
-/* The supervisor's arguments, and then the VM's own; for free(). */
-char **qemuBuildCommandLine(char **supervisorargv);
+/* The supervisor's path, if it is not among its arguments, these, and the VM's
+ * own command; for free(). */
+char **qemuBuildCommandLine(char *supervisor, char **supervisorargv);
 
 /* By domain_lock.h. */
 int by_startup(const char *argument);

@@ -44,7 +44,7 @@ manager() {
     local name=$1
     shift
     [ -p "$name.in" ] || mkfifo "$name.in"
-    : >>"$name.said"
+    : >>"$name.said" # it may be looked at before the manager is there
     # The manager itself keeps its input open: there is no end of it.
     as_in_foreground env "$(host "$name")" "$VMMANAGER" "$@" "$U" web1 17 \
         "$DISK" -- "${QEMU[@]}" <>"$name.in" >>"$name.said" 2>>"$name.err" \

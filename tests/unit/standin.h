@@ -136,13 +136,13 @@ char *virLockManagerGetSupervisorPath(virLockManagerPtr manager)
 int virLockManagerGetSupervisorArgs(virLockManagerPtr manager, char ***argv,
                                     int *argc, unsigned int flags)
 {
-    static const char *const words[] = {"name", "--uuid=u", "--", NULL};
+    static const char *const words[] = {"--driver=file", "--", NULL};
 
     if (!called("GetSupervisorArgs %#x", flags))
         return -1;
     *argv = g_strdupv((char **)words);
     if (argc)
-        *argc = 3;
+        *argc = 2;
     return 0;
 }
 

@@ -205,7 +205,10 @@ static void it_is_the_sequence(gconstpointer data)
     g_assert_cmpint(world.alive, ==, out.manager ? 1 : 0);
     if (strstr(expected, "GetSupervisorArgs")) {
         g_assert_cmpstr(out.argv[0], ==, "/sbin/supervisor");
-        g_assert_cmpint((int)g_strv_length(out.argv), ==, out.argc);
+        g_assert_cmpstr(out.argv[1], ==, "--driver=file");
+        g_assert_cmpstr(out.argv[2], ==, "--");
+        g_assert_cmpint((int)g_strv_length(out.argv), ==, 3);
+        g_assert_cmpint(out.argc, ==, 3);
     }
     if (strstr(expected, "GetChild"))
         g_assert_cmpint(out.pid, ==, 4711);

@@ -200,6 +200,15 @@ static void test_directories(void)
     places.run = (char *)"/r";
     places.state = (char *)"/s";
     CHECK(manager);
+    /* The supervisor has a current directory of its own. */
+    manager = manager_make("file", UUID, 0);
+    set(manager, "run-dir", "r/../run");
+    set(manager, "state-dir", "state");
+    places.run = g_canonicalize_filename("run", NULL);
+    places.state = g_canonicalize_filename("state", NULL);
+    CHECK(manager);
+    g_free(places.run);
+    g_free(places.state);
     places = old;
     g_setenv("VIRT_LOCK_RUN_DIR", places.run, TRUE);
     g_setenv("VIRT_LOCK_STATE_DIR", places.state, TRUE);
