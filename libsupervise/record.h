@@ -38,7 +38,7 @@ typedef struct {
     gint64 generation;   /* raised each time that the VM changes hands */
     const char *nonce;   /* of its state tokens, always as long; may be NULL */
     gboolean exiting;    /* its child is being killed, or its writes awaited */
-    gboolean taking;     /* it was completed as a target; its source lives yet */
+    gboolean taking; /* it was completed as a target; its source lives yet */
 } Record;
 
 /* A record that was written, under all its names. */

@@ -176,8 +176,8 @@ static gboolean was_not_completed(const FileLease *f, GError **error)
 static gboolean claim_steps(FileLease *f, GError **error)
 {
     return file_set_leases(f, F_RDLCK, error) && source_is_seen(f, error) &&
-           was_not_completed(f, error) &&
-           file_others_gone(f, TRUE, error) && file_set_live(f, F_RDLCK, error);
+           was_not_completed(f, error) && file_others_gone(f, TRUE, error) &&
+           file_set_live(f, F_RDLCK, error);
 }
 
 /* A VM that nobody holds has no source: it is a start like any other. */
