@@ -46,7 +46,7 @@ check-valgrind: ## the unit tests, and managers, under valgrind
 	tests/lib/deps.sh valgrind
 	+$(MAKE) -j$(JOBS) tests
 	set -e; for t in $(unit); do valgrind -q --leak-check=full --error-exitcode=9 $$t; done
-	VALGRIND=1 BUILD=$(abspath $(BUILD)) prove --exec '' --timer tests/e2e/54-library.bats tests/e2e/56-library-ends.bats
+	VALGRIND=1 BUILD=$(abspath $(BUILD)) prove --exec '' --timer tests/e2e/54-library.bats tests/e2e/58-library-ends.bats
 coverage: ## which lines the tests reach
 	tests/lib/deps.sh coverage
 	+$(MAKE) -j$(JOBS) tests BUILD=build-coverage HARDEN= CFLAGS="-O0 -g" SANITIZE=--coverage

@@ -14,4 +14,4 @@ ROUNDS=${ROUNDS:-200} FORKS=${FORKS:-100}
 export BUILD LIBRARY_BUILD G_SLICE TSAN_OPTIONS ROUNDS FORKS
 
 prove --exec '' --timer "$@"
-exec bats -f threads tests/e2e/56-library-ends.bats
+exec bats -f threads tests/e2e/58-library-ends.bats
