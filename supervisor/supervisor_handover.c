@@ -57,15 +57,25 @@ static void answer_done(Supervisor *s, guint mask)
     answer(s, mask, nothing, NULL);
 }
 
+/* Who waits after the VM was completed here must not take the end of it for a
+ * refusal, after which the source may go on. */
 void handover_entered(Supervisor *s)
 {
+    const char *state = machine_state_name(s->state);
     g_autoptr(GError) error = NULL;
 
     if (!end_has_begun(s) || !s->handover.waiters)
         return;
-    error = g_error_new(QMP_ERROR, QMP_ERROR_WRONG_STATE,
+    if (s->handover.completed)
+        error = g_error_new(QMP_ERROR, QMP_ERROR_LEASE_LOST,
+                            "cannot wait for the source's end: the VM was "
+                            "handed over, and is %s by now (%s)",
+                            state, s->reason);
+    else
+        error =
+            g_error_new(QMP_ERROR, QMP_ERROR_WRONG_STATE,
                         "cannot go on with the hand-over: the VM is %s (%s)",
-                        machine_state_name(s->state), s->reason);
+                        state, s->reason);
     answer(s, HANDOVER_WAITS, NULL, error);
 }
 

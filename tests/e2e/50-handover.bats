@@ -135,6 +135,24 @@ teardown() {
     complete_in
 }
 
+@test "--in --wait that is in vain is no refusal: it says that the VM was here" {
+    source_vm --disk a --
+    prepare
+    target_vm --disk a --
+    # shellcheck disable=SC2016
+    on_target spawn complete "$PYTHON" -SE "$BATS_TEST_DIRNAME/../bin/qmp.py" \
+        "$TARGET_RUN/$U.sock" migrate-complete '{"direction": "in", "wait": true}'
+    WAITS=$PID
+    wait_until on_target vm_state "$U" CLAIMING
+    kill -KILL "$T_CHILD"
+    ended "$WAITS"
+    same "class" LeaseLost "$(jq -r .class complete.out)"
+    matches "sentence" "^cannot wait for the source's end: the VM was handed over, and is GONE by now \(" \
+        "$(jq -r .desc complete.out)"
+    ended "$T_SUP"
+    complete_out
+}
+
 @test "there and back again" {
     source_vm --disk a --
     prepare
