@@ -181,7 +181,8 @@ int virLockManagerAddResource(virLockManagerPtr manager, unsigned int type,
  * Called after virLockManagerGetSupervisorArgs(): the manager has started, or
  * is about to start, the supervisor itself. Waits until the one that answers
  * for the VM holds all. One that is refused may have ended before it could be
- * asked: its exit status tells, and nobody need wait for longer.
+ * asked: its exit status tells, and nobody need wait for longer. WRONG_STATE
+ * where the VM ran already when the arguments were made.
  *
  * LEASE_BUSY with the holder where one has it. USAGE, "At guest startup".
  */

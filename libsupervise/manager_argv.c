@@ -177,6 +177,7 @@ int virLockManagerGetSupervisorArgs(virLockManagerPtr manager, char ***argv,
         if (argv) {
             *argv = for_free(argv_make(manager, NULL), argc);
             manager->has_args = TRUE;
+            await_begun(manager);
         } else {
             manager_bad(&error, "cannot make arguments: nowhere to put them");
         }

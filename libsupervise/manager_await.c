@@ -54,6 +54,14 @@ static void wait_for_change(int fd, const char *socket, int left_ms)
     poll(&change, 1, left_ms);
 }
 
+/* The VM can be started again. */
+static void begin_again(virLockManagerPtr manager)
+{
+    ask_hang_up(manager);
+    manager->phase = PHASE_PREPARING;
+    manager->spoken_to = 0;
+}
+
 /* Always FALSE. Takes @reason, why it could not be asked. */
 static gboolean say_absent(virLockManagerPtr manager, GError *reason,
                            GError **error)
@@ -66,6 +74,38 @@ static gboolean say_absent(virLockManagerPtr manager, GError *reason,
     g_set_error(error, QMP_ERROR, QMP_ERROR_TIMEOUT,
                 "cannot find the supervisor of VM '%s': it is not there in "
                 "time",
+                manager_shown(manager));
+    return FALSE;
+}
+
+static struct stat look_at(virLockManagerPtr manager)
+{
+    g_autofree char *socket = ask_socket(manager, NULL);
+    struct stat st;
+
+    return socket && stat(socket, &st) == 0 ? st : (struct stat){0};
+}
+
+void await_begun(virLockManagerPtr manager)
+{
+    manager->before = look_at(manager);
+}
+
+/* FALSE where who answers did so before there were arguments to start another:
+ * that one is refused, by itself. A socket that is new is another's. */
+static gboolean is_new(virLockManagerPtr manager, GError **error)
+{
+    const struct stat *before = &manager->before;
+    const struct stat now = look_at(manager);
+
+    if (!manager->has_args || !before->st_ino || before->st_ino != now.st_ino ||
+        before->st_dev != now.st_dev ||
+        before->st_ctim.tv_sec != now.st_ctim.tv_sec ||
+        before->st_ctim.tv_nsec != now.st_ctim.tv_nsec)
+        return TRUE;
+    begin_again(manager);
+    g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                "cannot start VM '%s': a supervisor for it runs already",
                 manager_shown(manager));
     return FALSE;
 }
@@ -87,8 +127,10 @@ gboolean await_connected(virLockManagerPtr manager, GError **error)
             wait_for_change(fd, socket, left_ms);
         if (fd >= 0)
             close(fd);
-        if (there || left_ms == 0)
-            return there || say_absent(manager, reason, error);
+        if (there)
+            return is_new(manager, error);
+        if (left_ms == 0)
+            return say_absent(manager, reason, error);
         g_clear_error(&reason);
     }
     return FALSE;
@@ -96,14 +138,6 @@ gboolean await_connected(virLockManagerPtr manager, GError **error)
 
 /* --- until it has its leases ------------------------------------------------
  */
-
-/* The VM can be started again. */
-static void begin_again(virLockManagerPtr manager)
-{
-    ask_hang_up(manager);
-    manager->phase = PHASE_PREPARING;
-    manager->spoken_to = 0;
-}
 
 /* Always FALSE. @data: of the STATE_CHANGE, if there was one. */
 static gboolean say_refused(virLockManagerPtr manager, const json_t *data,

@@ -26,6 +26,8 @@
 #include "qmp.h"
 #include "resource.h"
 
+#include <sys/stat.h>
+
 /* Masks, for manager_enter(). */
 typedef enum {
     PHASE_PREPARING = 1 << 0,
@@ -54,6 +56,7 @@ struct virLockManager {
     GPtrArray *resources; /* of Resource, registered */
     GPtrArray *added;     /* of Resource, for the next Acquire */
     gboolean has_args;    /* they were asked for: the manager starts it */
+    struct stat before;   /* the VM's socket then; all 0: there was none */
 
     int timeout_ms;
     gint64 deadline; /* of the call that is being made */
@@ -154,6 +157,8 @@ void ask_hang_up(virLockManagerPtr manager);
 void ask_ended(virLockManagerPtr manager);
 
 /* manager_await.c */
+/* Arguments are given out: whoever answers by now is not who is started. */
+void await_begun(virLockManagerPtr manager);
 /* Waits until a supervisor that is being started can be asked. */
 gboolean await_connected(virLockManagerPtr manager, GError **error);
 /* ... and until it has got all leases, or has not. */

@@ -138,6 +138,22 @@ other_has_a() {
     leased b
 }
 
+@test "a second start of a VM that runs is no success, and does nothing to it" {
+    running
+    FIRST=$CHILD
+    manager second
+    new_manager
+    works RegisterResource disk "$T/a"
+    works GetSupervisorArgs
+    works run "$FAKEVMM" --ready "$T/second"
+    fails $WRONG_STATE "a supervisor for it runs already" AcquireObject
+    fails $WRONG_STATE "a supervisor for it runs already" GetChild
+    works Free
+    refute test -e second
+    child_is "$FIRST"
+    leased a
+}
+
 # slow_to_execute: the child lives for a while before it is the VM
 slow_to_execute() {
     requires strace
