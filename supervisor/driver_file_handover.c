@@ -297,6 +297,8 @@ static DriverAnswer take_over(FileLease *f, GError **error)
     GError *failure = NULL;
 
     f->waiting = "the source holds it";
+    if (file_another_holds(f)) /* a refusal would tell at length who does */
+        return DRIVER_PENDING;
     if (!file_set_leases(f, F_WRLCK, &failure))
         return pending_if_busy(failure, error);
     f->waiting = "the source's child lives yet";

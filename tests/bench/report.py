@@ -126,6 +126,18 @@ def answer_tables(figures):
               ['child', 'SIGKILL', 'p90', 'revoke', 'p90', 'ratio'], rows)
 
 
+def handover_table(figures):
+    rows = [[variant] + [
+        number(figures.get('handover', variant, key))
+        for key in ('median_us', 'p99_us', 'hops', 'stolen', 'lost')]
+            for variant in figures.variants('handover')]
+    if rows:
+        table('hand-over of 8 disks while the guest is down, microseconds, '
+              'and a thief',
+              ['variant', 'median', 'p99', 'moves', 'disks stolen',
+               'moves lost'], rows)
+
+
 def times(value, factor):
     return None if value is None else value * factor
 
@@ -152,6 +164,10 @@ def bars(figures):
         ('death', 'revoke until QEMU with 1 GiB is dead',
          figures.get('death', 'qemu', 'revoked_us'),
          times(figures.get('death', 'qemu', 'plain_us'), 1.1), None, 'us'),
+        ('handover', 'hand-over, added to the downtime, p99',
+         figures.get('handover', 'vls', 'p99_us'), 1000, None, 'us'),
+        ('handover', 'hand-over, disks stolen by a thief',
+         figures.get('handover', 'vls', 'stolen'), 0, None, ''),
     ]
 
 
@@ -193,6 +209,7 @@ def main():
     start_table(figures)
     idle_table(figures)
     answer_tables(figures)
+    handover_table(figures)
     verdicts = judge(judged(figures))
     if len(sys.argv) == 3:
         with open(sys.argv[2], 'w', encoding='utf-8') as file:

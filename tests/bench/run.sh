@@ -11,6 +11,7 @@
 #   rtt     round trip of query-child
 #   death   time from a revocation to the child's death
 #   attach  time until a manager that starts again has a thousand VMs back
+#   handover  what a hand-over adds to a guest's downtime, beside virtlockd
 #
 # Everything is compared within one run, on one machine, in turns; figures
 # of two runs are not. --quick takes a tenth of the time and is less sure of
@@ -25,7 +26,7 @@ vls=$BUILD/virt-lock-supervisor
 tools=$BUILD/tests/bench
 json=()
 supervisor= # the one that bench_rtt has started
-rounds=500 instances=1000 window=10 queries=20000 tiny=100 qemu=15
+rounds=500 instances=1000 window=10 queries=20000 tiny=100 qemu=15 hops=300
 
 die() {
     echo "bench: $*" >&2
@@ -34,7 +35,7 @@ die() {
 
 usage() {
     echo "usage: $0 [--quick] [--json FILE]" \
-        "[start] [idle] [rtt] [death] [attach]"
+        "[start] [idle] [rtt] [death] [attach] [handover]"
 }
 
 # figures PREFIX COMMAND...: runs it and keeps what it prints.
@@ -137,6 +138,13 @@ bench_attach() {
         "$tools/reattach" "$work/idle/{i}.raw"
 }
 
+bench_handover() {
+    mkdir "$work/handover"
+    cd "$work/handover"
+    figures handover "$here/handover.py" "$BUILD" "$hops"
+    cd "$work"
+}
+
 bench_death() {
     figures death "$here/death.py" "$BUILD" "$tiny" "$qemu"
 }
@@ -153,12 +161,12 @@ cleanup() {
 sections=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --quick) rounds=60 instances=100 window=2 queries=2000 tiny=20 qemu=5 ;;
+    --quick) rounds=60 instances=100 window=2 queries=2000 tiny=20 qemu=5 hops=40 ;;
     --json)
         [ $# -gt 1 ] || die "--json needs the name of a file"
         json=(--json "$(realpath "$2")")
         shift ;;
-    start | idle | rtt | death | attach) sections+=("$1") ;;
+    start | idle | rtt | death | attach | handover) sections+=("$1") ;;
     -h | --help)
         usage
         exit 0 ;;
@@ -168,10 +176,10 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#sections[@]} -gt 0 ] || sections=(start idle rtt death attach)
+[ ${#sections[@]} -gt 0 ] || sections=(start idle rtt death attach handover)
 
 for program in "$vls" "$tools"/{spawnbench,pause,rtt,reattach} /usr/bin/flock \
-    /usr/bin/tini /usr/bin/catatonit /usr/bin/qemu-system-x86_64; do
+    /usr/bin/tini /usr/bin/catatonit /usr/bin/qemu-system-x86_64 /usr/sbin/virtlockd; do
     [ -x "$program" ] || die "cannot run '$program': it is not there"
 done
 

@@ -43,7 +43,7 @@ packages_of() {
         echo binutils cpio lz4 qemu-system-x86 ;;
     bench)
         packages_of build
-        echo catatonit jq python3 qemu-system-x86 tini ;;
+        echo catatonit jq libvirt-daemon python3 qemu-system-x86 tini ;;
     model)
         packages_of build
         echo spin ;;
