@@ -16,5 +16,11 @@ for fuzzer in $fuzzers; do
 done
 
 unit=$(find "$BUILD/tests/unit" -type f -executable | sort)
+rm -rf "$BUILD/logs"
+mkdir "$BUILD/logs"
 # shellcheck disable=SC2086 # the names are ours: no spaces
-exec prove --jobs "$2" --exec '' --timer --merge $unit tests/e2e/*.bats
+prove --jobs "$2" --exec tests/lib/logged.sh --timer $unit tests/e2e/*.bats && exit
+status=$?
+echo "what failed, with what it said ($BUILD/logs has the rest):"
+grep -A 60 '^not ok' "$BUILD"/logs/*.tap | sed 's|.*/logs/||' | head -n 400
+exit $status
