@@ -389,7 +389,7 @@ other_host() {
     cat >bin/arrive <<END
 #!/bin/sh
 there lease-before -m $U $T/vm/web1.raw sleep 600 >arrived &
-until grep -q '^runs as' arrived; do :; done
+until grep -qs '^runs as' arrived; do kill -0 \$! || exit; done
 exec there lease-move $U in tcp:here worked
 END
     chmod +x bin/there bin/arrive
