@@ -18,7 +18,7 @@ $(BUILD)/pic/sbindir.h: FORCE
 	@mkdir -p $(@D)
 	@echo '#define SBINDIR "$(sbindir)"' | cmp -s - $@ || echo '#define SBINDIR "$(sbindir)"' > $@
 $(BUILD)/pic/libsupervise/manager_argv.o: $(BUILD)/pic/sbindir.h
-FORCE:
+.PHONY: FORCE
 $(BUILD)/pic/%.o: %.c $(makefiles) VERSION
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CPPFLAGS) -I$(BUILD)/pic $(HARDEN) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

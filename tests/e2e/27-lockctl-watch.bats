@@ -244,9 +244,13 @@ qmp_pid() {
     fake web3 --uuid "$(uuid 3)" --
     wait_until -t 5 shows "web1,RUNNING,$(<web1.ready),0" \
         "web3,RUNNING,$CHILD,0"
+    # It may be followed before its child is there, and so tell of that, too.
+    wait_until -t 5 has_line events.out '"FOLLOWED".*"name":"web3"'
     "$LOCKCTL" quit "$(uuid 3)"
     wait_until -t 5 has_line events.out '"ENDED".*"name":"web3"'
-    told web3 FOLLOWED STATE_CHANGE CHILD_EXIT STATE_CHANGE RELEASED ENDED
+    same "first" FOLLOWED "$(events web3 | head -n 1)"
+    same "last" "STATE_CHANGE CHILD_EXIT STATE_CHANGE RELEASED ENDED" \
+        "$(events web3 | tail -n 5 | xargs)"
     kill -KILL "$(qmp_pid web2)" # it has never answered, and is no more
     wait_until sleeps "$WATCHER" 3
     same "stderr" "" "$(<watch.err)$(<events.err)"

@@ -179,3 +179,11 @@ install_unit() {
     run make -n check
     [[ $output == *deps.sh* ]]
 }
+
+@test "the library looks where make install was told to put the supervisor" {
+    object=$root/pic/libsupervise/manager_argv.o
+    for prefix in /one /two; do
+        make -s "BUILD=$root" "PREFIX=$prefix" "$object"
+        grep -q "$prefix/sbin/virt-lock-supervisor" "$object"
+    done
+}
