@@ -39,7 +39,7 @@ BASE_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANITIZE)
 LINKEXE = $(CC) $(BASE_LDFLAGS) $(LDFLAGS) $(CFLAGS) -o $@ $(filter %.o %.a,$^) $(pkg_libs)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
-common     := $(call obj,$(patsubst %,libsupervise/%.c,qmp places record record_read resource opened))
+common     := $(call obj,$(patsubst %,libsupervise/%.c,qmp places record record_read resource opened settings))
 supervisor := $(call obj,$(filter-out %/main.c %/seccomp_gen.c,$(wildcard supervisor/*.c)))
 client     := $(call obj,$(wildcard libsupervise/client*.c))
 disks      := $(call obj,$(wildcard helpers/virt-lock-disks-*.c))

@@ -9,6 +9,7 @@
 #include "client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -86,6 +87,18 @@ static gboolean wait_for(Client *client, short events, gint64 deadline,
     return client_set_reason(error, QMP_ERROR_TIMEOUT, "no answer in time");
 }
 
+/* What a program prints must not go there, nor what it runs inherit it. */
+int client_above_standard(int fd)
+{
+    int above;
+
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+    return above;
+}
+
 /* Keeps the last descriptor that came with @msg, closes the others. */
 static void take_fds(Client *client, struct msghdr *msg)
 {
@@ -96,10 +109,12 @@ static void take_fds(Client *client, struct msghdr *msg)
             continue;
         for (gsize i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= cmsg->cmsg_len;
              i++) {
+            int fd;
+
             if (client->received_fd >= 0)
                 close(client->received_fd);
-            memcpy(&client->received_fd, CMSG_DATA(cmsg) + i * sizeof(int),
-                   sizeof(int));
+            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
+            client->received_fd = client_above_standard(fd);
         }
     }
 }

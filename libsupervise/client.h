@@ -89,6 +89,10 @@ json_t *client_event(Client *client, int timeout_ms, GError **error);
  * look with a timeout of 0 first, events may have been read already. */
 int client_fd(const Client *client);
 
+/* Takes @fd, or -1, and returns it; but one that is a standard descriptor's,
+ * which is closed then, is moved above them, close-on-exec, or -1 and errno. */
+int client_above_standard(int fd);
+
 /* Paths of all sockets in @run_dir, sorted; empty where there are none. */
 GPtrArray *client_sockets(const char *run_dir, GError **error);
 

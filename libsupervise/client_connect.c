@@ -46,7 +46,8 @@ static gboolean connect_to(Client *client, int flags, GError **error)
         sizeof(address.sun_path))
         return client_set_reason(error, QMP_ERROR_GENERIC,
                                  "the path is too long");
-    client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+    client->fd = client_above_standard(
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
     if (client->fd < 0)
         return client_set_reason(error, QMP_ERROR_GENERIC, g_strerror(errno));
     if (client->timeout_ms >= 0)

@@ -8,7 +8,7 @@ soname     := libsupervise.so.0
 solib      := $(BUILD)/$(soname).$(VERSION)
 headers    := $(patsubst %,libsupervise/%.h,lock_manager lock_manager_types lock_manager_more domain_lock)
 lib_c      := $(wildcard libsupervise/manager*.c libsupervise/domain_lock*.c libsupervise/client*.c) \
-  $(patsubst %,libsupervise/%.c,qmp places resource)
+  $(patsubst %,libsupervise/%.c,qmp places resource settings)
 lib_o      := $(patsubst %.c,$(BUILD)/pic/%.o,$(lib_c))
 
 # What is public is the map's to say.

@@ -17,8 +17,9 @@
  *  - strings are UTF-8 and copied; what is returned through a pointer to a
  *    pointer is the caller's, by free() where nothing else is named.
  *  - every call but virLockManagerWait() ends within the manager's deadline,
- *    30 seconds or what virLockManagerSetTimeout() has said: then the error is
- *    TIMEOUT, and what was asked may still come to pass.
+ *    30 seconds or what virLockManagerSetTimeout() has said (but
+ *    virLockManagerShutdown(): by default 60): then the error is TIMEOUT, and
+ *    what was asked may still come to pass.
  *  - a call in the wrong phase is WRONG_STATE. PREPARING is a manager that
  *    nothing has been started for yet; STARTED one whose supervisor has been
  *    spoken to; ENDED one whose VM has ended, or was handed over.
@@ -93,10 +94,9 @@ virLockManagerPtr virLockManagerNew(virLockManagerDriverPtr driver,
  * virLockManagerNewParams:
  * @driver, @type, @flags: as in virLockManagerNew(); it returns the same
  * @nparams: how many @params there are
- * @params: uuid (UUID, or a string), name, id; pid (UINT): the process that
- *   the leases are for, see virLockManagerAcquire(); uri (CSTRING): the
- *   manager's own, remembered for nobody; others as in
- *   virLockManagerSetParameter(), whose text is made from the value
+ * @params: as in virLockManagerSetParameter(), whose text is made from the
+ *   value; DESIGN's are uuid (UUID, or a string), name, id, pid (UINT) and uri
+ *   (CSTRING)
  *
  * virLockManagerNew() and virLockManagerSetParameter() in one, in phase
  * PREPARING: DESIGN's virLockManagerNew, which is RFC's name of another.
@@ -117,10 +117,17 @@ virLockManagerPtr virLockManagerNewParams(virLockManagerDriverPtr driver,
  * - id: the domain unique id, as the manager counts
  * - uuid: the domain uuid (RFC 4122 text); needed
  * - name: the domain name; of a VM that runs it must be its own, and so the id
+ * - pid: the process that the leases are for, see virLockManagerAcquire()
+ * - uri: the manager's own, remembered for nobody
  * - wait, stop-timeout, user, group, control-group, log-level, log-target,
  *   run-dir, state-dir: the option of virt-lock-supervisor(8) of that name;
  *   its units are theirs (seconds)
- * - guard: "on" or "off" (the default): its option --guard
+ * - guard: "on" or "off": its option --guard, off by default. It does not
+ *   matter to virLockManagerAcquireObject() in the process that becomes the VM,
+ *   which always has a guard
+ *
+ * Numbers and words that cannot be are BAD_ARGUMENT at once; users, groups and
+ * directories are looked for when the VM is started.
  *
  * Any other is a parameter of the driver, its option --param (paths absolute);
  * the supervisor refuses to start with those that the driver does not know. To
@@ -156,7 +163,8 @@ int virLockManagerRegisterResource(virLockManagerPtr manager, unsigned int type,
  *
  * Associates a resource with the object for future acquisition: PREPARING, as
  * virLockManagerRegisterResource(); STARTED, what the next
- * virLockManagerAcquire() takes. DESIGN.
+ * virLockManagerAcquire() takes, unless virLockManagerReleaseResource() drops
+ * it first. DESIGN.
  */
 int virLockManagerAddResource(virLockManagerPtr manager, unsigned int type,
                               const char *name, size_t nparams,
@@ -212,33 +220,22 @@ int virLockManagerAcquireResource(virLockManagerPtr manager, unsigned int type,
  * where the process has it open still, or where that cannot be seen: of block
  * devices, shared disks and files of others it cannot by a supervisor of root.
  * With VIR_LOCK_MANAGER_RESOURCE_FORCE the caller's word decides. BAD_ARGUMENT
- * where it has no lease on it. Returns when it is free, which waits for writes
+ * where it has no lease on it, by that name: another name of the same file is
+ * not looked for. Returns when it is free, which waits for writes
  * under way: TIMEOUT means that it will be free later. Other @flags are not
  * looked at. RFC, as there.
  */
 int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
                                   const char *name, unsigned int flags);
 
-/**
- * virLockManagerGetSupervisorPath:
- *
- * Retrieves the path of the supervisor binary: VIRT_LOCK_SUPERVISOR, or where
- * it was installed; any phase. RFC.
- *
- * Returns an absolute path for free(), or NULL: NO_SUPERVISOR where nothing
- * is there that can be executed.
- */
+/* The path of the supervisor binary, absolute, for free():
+ * VIRT_LOCK_SUPERVISOR, or where it was installed; any phase. NULL, and
+ * NO_SUPERVISOR, where nothing is there that can be executed. RFC. */
 char *virLockManagerGetSupervisorPath(virLockManagerPtr manager);
 
-/**
- * virLockManagerGetSupervisorContext:
- *
- * Retrieves the security context (the label, security.selinux) of the
- * supervisor binary; any phase. RFC.
- *
- * Returns it for free(); NULL where it has none, which sets no error, or with
- * one as virLockManagerGetSupervisorPath().
- */
+/* The security context (the label, security.selinux) of the supervisor binary,
+ * for free(); any phase. NULL where it has none, which sets no error, or with
+ * one as virLockManagerGetSupervisorPath(). RFC. */
 char *virLockManagerGetSupervisorContext(virLockManagerPtr manager);
 
 /**
@@ -317,10 +314,11 @@ int virLockManagerCompleteMigrateOut(virLockManagerPtr manager,
  * virLockManagerAcquireObject(); with @state it is the target of a migration,
  * and returns when it has claimed what the source offers, and asked for it.
  * STARTED, or with the "pid" of a process that is supervised: takes what was
- * added since, and has @state checked: one of this VM undoes a
- * virLockManagerRelease() or does nothing; one of a source, on a target,
- * completes the migration. BAD_ARGUMENT says what is wrong with a state:
- * stale, foreign, truncated. DESIGN.
+ * added since (all of it, or nothing, which then stays to be acquired; but
+ * TIMEOUT: some may be held later), and has @state checked: one of this VM
+ * undoes a virLockManagerRelease() or does nothing; one of a source, on a
+ * target, completes the migration. BAD_ARGUMENT says what is wrong with a
+ * state: stale, foreign, truncated. DESIGN.
  */
 int virLockManagerAcquire(virLockManagerPtr manager, const char *state,
                           unsigned int flags);
@@ -377,7 +375,9 @@ int virLockManagerGetChild(virLockManagerPtr manager, pid_t *pid,
  * Informs the supervisor that the supervised process has been, or can be
  * stopped: where it still runs it is asked to end (SIGTERM), and killed after
  * the stop-timeout. Returns when it is dead and every lease is free; TIMEOUT
- * means that it will be, NO_SUPERVISOR that nobody can tell. RFC.
+ * means that it will be (virLockManagerWait() waits for it), NO_SUPERVISOR that
+ * nobody can tell. A VM has 30 seconds to end by itself, so that without
+ * virLockManagerSetTimeout() this call has these besides its own. RFC.
  */
 int virLockManagerShutdown(virLockManagerPtr manager, unsigned int flags);
 
@@ -386,9 +386,10 @@ int virLockManagerShutdown(virLockManagerPtr manager, unsigned int flags);
  * @manager: the lock manager context, or NULL; any phase
  *
  * Frees it. If it is STARTED and the supervised process still runs, that is
- * killed with prejudice: the supervisor is told, and where that one does not
- * answer the process that virLockManagerGetChild() has found is killed
- * directly; its leases stay until it is dead. Waits for neither. RFC.
+ * killed with prejudice: the supervisor is told, and where that one has not
+ * answered for a second the process that virLockManagerGetChild() or
+ * virLockManagerGetChildPidfd() had found is killed directly; its leases stay
+ * until it is dead. Waits for the end of neither. RFC.
  */
 void virLockManagerFree(virLockManagerPtr manager);
 

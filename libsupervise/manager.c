@@ -9,6 +9,8 @@
 
 #define TIMEOUT_MS  30000
 #define TIMEOUT_MAX 3600000
+/* How long Free waits for a supervisor where it can kill the child itself. */
+#define KILL_MS 1000
 
 /* --- what every function does first ----------------------------------------
  */
@@ -28,6 +30,11 @@ static const char *not_in(ManagerPhase phase)
                                     : "it has ended";
 }
 
+static void set_deadline(virLockManagerPtr manager, int ms)
+{
+    manager->deadline = g_get_monotonic_time() + ms * G_GINT64_CONSTANT(1000);
+}
+
 gboolean manager_enter(virLockManagerPtr manager, const char *verb,
                        unsigned int phases, unsigned int flags,
                        unsigned int allowed, GError **error)
@@ -35,8 +42,7 @@ gboolean manager_enter(virLockManagerPtr manager, const char *verb,
     if (!manager)
         return manager_bad(error, "cannot %s a VM: there is no manager", verb);
     g_clear_pointer(&manager->holder, json_decref);
-    manager->deadline =
-        g_get_monotonic_time() + manager->timeout_ms * G_GINT64_CONSTANT(1000);
+    set_deadline(manager, manager->timeout_ms);
     if (flags & ~allowed)
         return manager_bad(error, "cannot %s VM '%s': flags %#x are unknown",
                            verb, manager_shown(manager), flags & ~allowed);
@@ -162,13 +168,15 @@ int virLockManagerSetTimeout(virLockManagerPtr manager, int milliseconds)
 
     if (manager_enter(manager, "set the deadline of", PHASE_ANY, 0, 0,
                       &error)) {
-        if (milliseconds > 0 && milliseconds <= TIMEOUT_MAX)
+        if (milliseconds > 0 && milliseconds <= TIMEOUT_MAX) {
             manager->timeout_ms = milliseconds;
-        else
+            manager->timeout_given = TRUE;
+        } else {
             manager_bad(&error,
                         "cannot set a deadline of %d milliseconds: it "
                         "is from 1 to %d",
                         milliseconds, TIMEOUT_MAX);
+        }
     }
     return manager_result(manager, error);
 }
@@ -198,12 +206,13 @@ void virLockManagerDetach(virLockManagerPtr manager)
  * whichever of us kills it. */
 static void kill_child(virLockManagerPtr manager)
 {
+    const gboolean can_kill = manager->pidfd >= 0;
     g_autoptr(json_t) told = NULL;
 
-    manager->deadline =
-        g_get_monotonic_time() + manager->timeout_ms * G_GINT64_CONSTANT(1000);
+    set_deadline(manager, can_kill ? MIN(manager->timeout_ms, KILL_MS)
+                                   : manager->timeout_ms);
     told = ask(manager, "quit", NULL, -1, NULL, NULL);
-    if (!told && manager->pidfd >= 0)
+    if (!told && can_kill)
         pidfd_send_signal(manager->pidfd, SIGKILL, NULL, 0);
 }
 

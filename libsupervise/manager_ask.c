@@ -207,3 +207,11 @@ json_t *ask(virLockManagerPtr manager, const char *command, json_t *arguments,
     g_propagate_error(error, reason);
     return NULL;
 }
+
+gboolean tell(virLockManagerPtr manager, const char *command, json_t *arguments,
+              GError **error)
+{
+    g_autoptr(json_t) value = ask(manager, command, arguments, -1, NULL, error);
+
+    return value != NULL;
+}

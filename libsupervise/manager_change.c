@@ -1,109 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * DOC: leases that come and go, hand-over, the end
+ * DOC: hand-over, the whole object, the end
  *
  * Each is a command of the supervisor's, by its name on the wire.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "manager_internal.h"
 
-/* A command that returns nothing that matters; takes @arguments. */
-static gboolean tell(virLockManagerPtr manager, const char *command,
-                     json_t *arguments, GError **error)
-{
-    g_autoptr(json_t) value = ask(manager, command, arguments, -1, NULL, error);
-
-    return value != NULL;
-}
-
-/* --- single leases ----------------------------------------------------------
- */
-
-/* The caller's right to open it decides, see virt-lock-protocol(7). -1 where
- * there is nothing to open. */
-static gboolean open_resource(const Resource *resource, int *fd, GError **error)
-{
-    const int access = resource->mode == RESOURCE_EXCLUSIVE ? O_RDWR : O_RDONLY;
-
-    *fd = -1;
-    if (!resource->path)
-        return TRUE;
-    *fd = open(resource->path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    return *fd >= 0 || set_errno(error, "cannot open '%s'", resource->path);
-}
-
-static json_t *lease_arguments(const Resource *resource)
-{
-    g_autofree char *lease =
-        resource->kind == RESOURCE_LEASE ? resource_format(resource) : NULL;
-
-    return lease ? json_pack("{s:s}", "lease", lease)
-                 : json_pack("{s:s}", "disk", resource->path);
-}
-
-static gboolean acquire(virLockManagerPtr manager, const Resource *resource,
-                        GError **error)
-{
-    g_autoptr(json_t) lease = NULL;
-    json_t *arguments;
-    int fd;
-
-    if (!open_resource(resource, &fd, error))
-        return FALSE;
-    arguments = lease_arguments(resource);
-    json_object_set_new(arguments, "mode",
-                        json_string(resource_mode_name(resource->mode)));
-    lease = ask(manager, "lease-acquire", arguments, fd, NULL, error);
-    if (fd >= 0)
-        close(fd);
-    return lease != NULL;
-}
-
-static gboolean can_hotplug(virLockManagerPtr manager, const char *verb,
-                            GError **error)
-{
-    return ask_connect(manager, error) &&
-           manager_can(manager, VIR_LOCK_MANAGER_CAPABILITY_HOTPLUG, verb,
-                       error);
-}
-
-int virLockManagerAcquireResource(virLockManagerPtr manager, unsigned int type,
-                                  const char *name, unsigned int flags)
-{
-    const char *verb = "acquire a resource for";
-    g_autoptr(Resource) resource = NULL;
-    GError *error = NULL;
-
-    if (manager_enter(manager, verb, PHASE_STARTED, 0, 0, &error))
-        resource = manager_resource(type, name, flags, &error);
-    if (resource && can_hotplug(manager, verb, &error))
-        acquire(manager, resource, &error);
-    return manager_result(manager, error);
-}
-
-int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
-                                  const char *name, unsigned int flags)
-{
-    const char *verb = "release a resource of";
-    g_autoptr(Resource) resource = NULL;
-    GError *error = NULL;
-
-    if (manager_enter(manager, verb, PHASE_STARTED, 0, 0, &error))
-        resource = manager_resource(type, name, 0, &error);
-    if (resource && can_hotplug(manager, verb, &error)) {
-        json_t *arguments = lease_arguments(resource);
-
-        if (flags & VIR_LOCK_MANAGER_RESOURCE_FORCE)
-            json_object_set_new(arguments, "force", json_true());
-        tell(manager, "lease-release", arguments, &error);
-    }
-    return manager_result(manager, error);
-}
+/* What a supervisor gives a VM to end by itself, unless it was told otherwise:
+ * so much longer is its end waited for. */
+#define STOP_TIMEOUT_US (30 * G_USEC_PER_SEC)
 
 /* --- hand-over, as the RFC has it --------------------------------------------
  */
@@ -177,42 +87,6 @@ int virLockManagerCompleteMigrateOut(virLockManagerPtr manager,
 /* --- the whole object, as the design has it
  * ------------------------------------ */
 
-static gboolean is_held(const json_t *leases, const Resource *resource)
-{
-    const json_t *lease;
-    size_t i;
-
-    json_array_foreach (leases, i, lease) {
-        const char *kind = json_string_value(json_object_get(lease, "kind"));
-        const char *name = json_string_value(json_object_get(lease, "name"));
-
-        if (g_strcmp0(kind, resource_kind_name(resource->kind)) == 0 &&
-            g_strcmp0(name, resource->name) == 0)
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* What was added since the start; what fails stays to be acquired. */
-static gboolean acquire_added(virLockManagerPtr manager, GError **error)
-{
-    g_autoptr(json_t) leases = NULL;
-
-    if (manager->added->len == 0)
-        return TRUE;
-    if (!can_hotplug(manager, "acquire a resource for", error))
-        return FALSE;
-    leases = ask(manager, "query-leases", NULL, -1, NULL, error);
-    while (leases && manager->added->len > 0) {
-        const Resource *next = g_ptr_array_index(manager->added, 0);
-
-        if (!is_held(leases, next) && !acquire(manager, next, error))
-            return FALSE;
-        g_ptr_array_remove_index(manager->added, 0);
-    }
-    return leases != NULL;
-}
-
 static gboolean acquire_all(virLockManagerPtr manager, const char *state,
                             GError **error)
 {
@@ -264,7 +138,7 @@ int virLockManagerAcquire(virLockManagerPtr manager, const char *state,
                 g_ptr_array_add(manager->added,
                                 g_ptr_array_steal_index(manager->resources, 0));
         }
-        if (more && acquire_added(manager, &error))
+        if (more && hotplug_added(manager, &error))
             acquire_all(manager, state, &error);
     }
     return manager_result(manager, error);
@@ -367,7 +241,10 @@ int virLockManagerShutdown(virLockManagerPtr manager, unsigned int flags)
 
     if (manager_enter(manager, "shut down", PHASE_STARTED | PHASE_ENDED, flags,
                       0, &error) &&
-        manager->phase == PHASE_STARTED)
+        manager->phase == PHASE_STARTED) {
+        if (!manager->timeout_given)
+            manager->deadline += STOP_TIMEOUT_US;
         shut_down(manager, &error);
+    }
     return manager_result(manager, error);
 }

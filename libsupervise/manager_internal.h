@@ -11,7 +11,8 @@
  *   manager_ask.c       the connection: who answers for the VM, commands
  *   manager_await.c     a supervisor that is being started
  *   manager_become.c    the process that will be the VM starts one for itself
- *   manager_change.c    leases that come and go, hand-over, the end
+ *   manager_hotplug.c   leases that come and go
+ *   manager_change.c    hand-over, the whole object, the end
  *   manager_describe.c  the child, the leases, the status
  *   manager_watch.c     events
  *
@@ -59,6 +60,7 @@ struct virLockManager {
     struct stat before;   /* the VM's socket then; all 0: there was none */
 
     int timeout_ms;
+    gboolean timeout_given;
     gint64 deadline; /* of the call that is being made */
 
     Client *client;  /* NULL: no connection */
@@ -124,8 +126,9 @@ gboolean params_set(virLockManagerPtr manager, const virLockManagerParam *param,
 /* A resource as the public functions name it, new. */
 Resource *manager_resource(unsigned int type, const char *name,
                            unsigned int flags, GError **error);
-/* Whether one of @resources is about the same thing. */
-gboolean manager_has(const GPtrArray *resources, const Resource *resource);
+/* The one of @resources that is about the same thing, or NULL. */
+const Resource *manager_find(const GPtrArray *resources,
+                             const Resource *resource);
 
 /* manager_argv.c */
 /* NULL-terminated, for g_strfreev(). @extra: options that come first, or
@@ -148,6 +151,9 @@ gboolean ask_connect(virLockManagerPtr manager, GError **error);
  * along, or -1; @received_fd as in client_call(). */
 json_t *ask(virLockManagerPtr manager, const char *command, json_t *arguments,
             int fd, int *received_fd, GError **error);
+/* One that returns nothing that matters; takes @arguments. */
+gboolean tell(virLockManagerPtr manager, const char *command, json_t *arguments,
+              GError **error);
 /* Takes what has come, and finds out whether the connection still is one. A
  * copy that fork(2) has made has none. */
 void ask_pump(virLockManagerPtr manager);
@@ -173,6 +179,11 @@ gboolean await_any(virLockManagerPtr manager, GError **error);
  * migration. */
 gboolean become_supervised(virLockManagerPtr manager, const char *state,
                            GError **error);
+
+/* manager_hotplug.c */
+/* Acquires what was added since the start: all, or none, which stay to be
+ * acquired. */
+gboolean hotplug_added(virLockManagerPtr manager, GError **error);
 
 /* manager_watch.c */
 /* Takes @event, which has come. */

@@ -4,6 +4,7 @@
 
 #include "manager_internal.h"
 #include "places.h"
+#include "settings.h"
 
 static void set(char **where, const char *value)
 {
@@ -19,14 +20,19 @@ static void set_directory(char **where, const char *value)
     *where = *value ? g_canonicalize_filename(value, NULL) : g_strdup("");
 }
 
+/* TRUE where @reason is NULL. */
+static gboolean check(const char *key, const char *value, const char *reason,
+                      GError **error)
+{
+    return !reason || manager_bad(error, "cannot set '%s' to '%s': %s", key,
+                                  value, reason);
+}
+
 static gboolean set_guard(virLockManagerPtr manager, const char *value,
                           GError **error)
 {
     if (!g_str_equal(value, "on") && !g_str_equal(value, "off"))
-        return manager_bad(error,
-                           "cannot set 'guard' to '%s': it is neither "
-                           "'on' nor 'off'",
-                           value);
+        return check("guard", value, "it is neither on nor off", error);
     manager->guard = g_str_equal(value, "on");
     return TRUE;
 }
@@ -61,19 +67,55 @@ static void set_other(virLockManagerPtr manager, const char *key,
     g_ptr_array_add(manager->settings, setting);
 }
 
-static gboolean set_parameter(virLockManagerPtr manager, const char *key,
-                              const char *value, GError **error)
+static gboolean set_pid(virLockManagerPtr manager, const char *value,
+                        GError **error)
+{
+    guint64 pid;
+
+    if (!g_ascii_string_to_unsigned(value, 10, 0, G_MAXINT32, &pid, NULL))
+        return check("pid", value, "that is no process's number", error);
+    manager->pid = (pid_t)pid;
+    return TRUE;
+}
+
+/* What can be seen to be wrong before the supervisor says so. */
+static gboolean check_option(const char *key, const char *value, GError **error)
+{
+    const char *reason = NULL;
+    gint64 ms;
+
+    if (g_str_equal(key, "name"))
+        reason = settings_name(value);
+    else if (g_str_equal(key, "wait") || g_str_equal(key, "stop-timeout"))
+        reason = settings_seconds(value, &ms);
+    else if (g_str_equal(key, "log-level"))
+        reason = settings_log_level(value, NULL);
+    else if (g_str_equal(key, "log-target"))
+        reason = settings_log_target(value, NULL);
+    return check(key, value, reason, error);
+}
+
+static gboolean check_text(const char *key, const char *value, GError **error)
 {
     if (!g_utf8_validate(key, -1, NULL) || !g_utf8_validate(value, -1, NULL)) {
         g_autofree char *shown = g_utf8_make_valid(key, -1);
 
         return manager_bad(error, "cannot set '%s': it is not UTF-8", shown);
     }
-    if (!*key || strchr(key, '='))
-        return manager_bad(error,
-                           "cannot set '%s': that is no parameter's name", key);
+    return (*key && !strchr(key, '=')) ||
+           manager_bad(error, "cannot set '%s': that is no parameter's name",
+                       key);
+}
+
+static gboolean set_parameter(virLockManagerPtr manager, const char *key,
+                              const char *value, GError **error)
+{
+    if (!check_text(key, value, error) || !check_option(key, value, error))
+        return FALSE;
     if (g_str_equal(key, "uuid"))
         return set_uuid(manager, value, error);
+    if (g_str_equal(key, "pid"))
+        return set_pid(manager, value, error);
     if (g_str_equal(key, "guard"))
         return set_guard(manager, value, error);
     if (g_str_equal(key, "name"))
@@ -84,7 +126,7 @@ static gboolean set_parameter(virLockManagerPtr manager, const char *key,
         set_directory(&manager->run_dir, value);
     else if (g_str_equal(key, "state-dir"))
         set_directory(&manager->state_dir, value);
-    else
+    else if (!g_str_equal(key, "uri"))
         set_other(manager, key, value);
     return TRUE;
 }
@@ -99,7 +141,8 @@ int virLockManagerSetParameter(virLockManagerPtr manager, const char *key,
         if (key && value)
             set_parameter(manager, key, value, &error);
         else
-            manager_bad(&error, "cannot set a parameter: key or value is NULL");
+            manager_bad(&error, "cannot set '%s': its %s is NULL",
+                        key ? key : "", key ? "value" : "name");
     }
     return manager_result(manager, error);
 }
@@ -138,20 +181,6 @@ char *param_text(const virLockManagerParam *param)
     }
 }
 
-static gboolean set_pid(virLockManagerPtr manager, const char *text,
-                        GError **error)
-{
-    guint64 pid;
-
-    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT32, &pid, NULL))
-        return manager_bad(error,
-                           "cannot set 'pid' to '%s': that is no "
-                           "process's number",
-                           text);
-    manager->pid = (pid_t)pid;
-    return TRUE;
-}
-
 gboolean params_set(virLockManagerPtr manager, const virLockManagerParam *param,
                     GError **error)
 {
@@ -162,9 +191,5 @@ gboolean params_set(virLockManagerPtr manager, const virLockManagerParam *param,
                            "cannot set '%s': it has no value, or one of "
                            "type %d, which is unknown",
                            param->key ? param->key : "", param->type);
-    if (g_str_equal(param->key, "uri"))
-        return TRUE;
-    if (g_str_equal(param->key, "pid"))
-        return set_pid(manager, text, error);
     return set_parameter(manager, param->key, text, error);
 }

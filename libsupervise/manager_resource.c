@@ -50,16 +50,17 @@ Resource *manager_resource(unsigned int type, const char *name,
     return resource;
 }
 
-gboolean manager_has(const GPtrArray *resources, const Resource *resource)
+const Resource *manager_find(const GPtrArray *resources,
+                             const Resource *resource)
 {
     for (guint i = 0; i < resources->len; i++) {
         const Resource *other = g_ptr_array_index(resources, i);
 
         if (other->kind == resource->kind &&
             g_str_equal(other->name, resource->name))
-            return TRUE;
+            return other;
     }
-    return FALSE;
+    return NULL;
 }
 
 /* Takes @resource, which may be NULL with @error set. */
@@ -71,7 +72,7 @@ static gboolean add_resource(virLockManagerPtr manager, Resource *resource,
 
     if (!resource)
         return FALSE;
-    if (manager_has(list, resource))
+    if (manager_find(list, resource))
         manager_bad(error, "cannot use '%s': it is registered already",
                     resource->name);
     else if (starts && resource->kind == RESOURCE_LEASE &&
@@ -137,9 +138,9 @@ static char *lease_text(const LeaseParams *params, const char *key)
                             params->lockspace ? params->lockspace : "default");
     g_string_append_c(text, ':');
     resource_append_escaped(text, key);
-    if (params->path || params->offset) {
+    if (params->path) {
         g_string_append_c(text, ':');
-        resource_append_escaped(text, params->path ? params->path : "");
+        resource_append_escaped(text, params->path);
     }
     if (params->offset)
         g_string_append_printf(text, ":%s", params->offset);
@@ -158,6 +159,9 @@ static Resource *lease_of(const char *key, size_t nparams,
         known = read_lease_param(&given, &params[i], error);
     if (known && given.path && *given.path != '/') {
         manager_bad(error, "cannot use lease '%s': its path is not absolute",
+                    key);
+    } else if (known && given.offset && !given.path) {
+        manager_bad(error, "cannot use lease '%s': an offset needs a path",
                     key);
     } else if (known) {
         g_autofree char *text = lease_text(&given, key);

@@ -144,7 +144,7 @@ static gint64 integer(const json_t *data, const char *name, gint64 otherwise)
     return value ? json_integer_value(value) : otherwise;
 }
 
-static void tell(virLockManagerPtr manager, const json_t *message)
+static void call_back(virLockManagerPtr manager, const json_t *message)
 {
     const json_t *data = json_object_get(message, "data");
     const char *state = json_string_value(json_object_get(data, "to"));
@@ -168,7 +168,7 @@ static void tell_all(virLockManagerPtr manager)
     json_t *event;
 
     while ((event = g_queue_pop_head(manager->events))) {
-        tell(manager, event);
+        call_back(manager, event);
         json_decref(event);
     }
     wake(manager);

@@ -216,6 +216,8 @@ Resource *resource_parse_lease(const char *text, GError **error)
         reason = "it is not UTF-8";
     else if (parts->len < 2 || parts->len > 4 || !*part[0] || !*part[1])
         reason = "it is not LOCKSPACE:KEY[:PATH[:OFFSET]]";
+    else if (parts->len > 2 && !*part[2])
+        reason = "its path is empty";
     else if (parts->len == 4 && !parse_offset(part[3], &resource->offset))
         reason = "the offset is not a number below 2^62, or lies in 100-299, "
                  "which are "

@@ -5,11 +5,8 @@
 #include "../libsupervise/places.h"
 #include "../libsupervise/qmp.h"
 #include "../libsupervise/resource.h"
+#include "../libsupervise/settings.h"
 #include "options_internal.h"
-
-/* A month: longer times are slips of the finger, and timers end there. */
-#define MAX_SECONDS (31.0 * 24 * 3600)
-#define MAX_NAME    255
 
 gboolean options_refuse(GError **error, const char *what, const char *value,
                         const char *reason)
@@ -24,16 +21,9 @@ gboolean options_refuse(GError **error, const char *what, const char *value,
 gboolean options_seconds(const char *option, const char *text, gint64 *ms,
                          GError **error)
 {
-    char *end;
-    double seconds = g_ascii_strtod(text, &end);
+    const char *reason = settings_seconds(text, ms);
 
-    if (!*text || *end || strspn(text, "0123456789.") != strlen(text))
-        return options_refuse(error, option, text,
-                              "it is not a number of seconds");
-    if (seconds > MAX_SECONDS)
-        return options_refuse(error, option, text, "it is more than a month");
-    *ms = (gint64)(seconds * 1000 + 0.5);
-    return TRUE;
+    return !reason || options_refuse(error, option, text, reason);
 }
 
 static gboolean parse_fd(const char *option, const char *text, int *fd,
@@ -52,16 +42,10 @@ static gboolean parse_fd(const char *option, const char *text, int *fd,
 
 gboolean options_set_name(Options *o, const char *name, GError **error)
 {
-    if (!*name || strlen(name) > MAX_NAME)
-        return options_refuse(error, "name", name,
-                              "it is empty or longer than 255 bytes");
-    if (!g_utf8_validate(name, -1, NULL))
-        return options_refuse(error, "name", name, "it is not UTF-8");
-    for (const char *p = name; *p; p = g_utf8_next_char(p)) {
-        if (g_unichar_iscntrl(g_utf8_get_char(p)))
-            return options_refuse(error, "name", name,
-                                  "it has a control character");
-    }
+    const char *reason = settings_name(name);
+
+    if (reason)
+        return options_refuse(error, "name", name, reason);
     g_free(o->name);
     o->name = g_strdup(name);
     return TRUE;
@@ -124,32 +108,17 @@ static gboolean check_identity(Options *o, const RawOptions *raw,
            options_set_name(o, o->name_given ? raw->name : name, error);
 }
 
-/* Which of @words @text is; -1: none. */
-static int find_word(const char *text, const char *const *words)
-{
-    for (int i = 0; words[i]; i++) {
-        if (g_str_equal(text, words[i]))
-            return i;
-    }
-    return -1;
-}
-
 static gboolean check_log(Options *o, const RawOptions *raw, GError **error)
 {
-    static const char *const levels[] = {"error", "warning", "info", "debug",
-                                         NULL};
-    static const char *const targets[] = {"auto", "stderr", "journal", NULL};
-    int level =
-        raw->log_level ? find_word(raw->log_level, levels) : REPORT_WARNING;
-    int target = raw->log_target ? find_word(raw->log_target, targets)
-                                 : REPORT_TARGET_AUTO;
+    const char *reason;
+    int level = REPORT_WARNING, target = REPORT_TARGET_AUTO;
 
-    if (level < 0)
-        return options_refuse(error, "--log-level", raw->log_level,
-                              "it is none of error, warning, info, debug");
-    if (target < 0)
-        return options_refuse(error, "--log-target", raw->log_target,
-                              "it is none of auto, stderr, journal");
+    if (raw->log_level &&
+        (reason = settings_log_level(raw->log_level, &level)))
+        return options_refuse(error, "--log-level", raw->log_level, reason);
+    if (raw->log_target &&
+        (reason = settings_log_target(raw->log_target, &target)))
+        return options_refuse(error, "--log-target", raw->log_target, reason);
     o->log_level = level;
     o->log_target = target;
     return TRUE;

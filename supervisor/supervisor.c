@@ -338,14 +338,15 @@ int supervisor_run(const Options *options, Signals *signals)
     if (start_prepare(&s, &error)) {
         run(&s);
         code = end_conclude(&s);
+    } else if (s.report) {
+        g_autoptr(json_t) more =
+            json_pack("{s:s}", "class", qmp_error_class(error));
+
+        report_log(s.report, MESSAGE_ENDED_BY_ERROR, NULL, "%s",
+                   error->message);
+        report_exit(s.report, code, error->message, more, FALSE);
     } else {
-        if (s.report) {
-            report_log(s.report, MESSAGE_ENDED_BY_ERROR, NULL, "%s",
-                       error->message);
-            report_exit(s.report, code, error->message, NULL, FALSE);
-        } else {
-            report_print(options->name, error->message);
-        }
+        report_print(options->name, error->message);
     }
     end_undo(&s);
     return code;

@@ -202,6 +202,17 @@ static void release_resource(void)
                                                flags(3)) == 0);
 }
 
+static void add_resource(void)
+{
+    answer_alone(virLockManagerAddResource(manager, type(1), text(2), 0, NULL,
+                                           flags(3)) == 0);
+}
+
+static void acquire(void)
+{
+    answer_alone(virLockManagerAcquire(manager, text(1), 0) == 0);
+}
+
 static void get_leases(void)
 {
     virLockManagerLease *leases;
@@ -343,6 +354,8 @@ static const struct {
     {"pidfd", pidfd},
     {"AcquireResource", acquire_resource},
     {"ReleaseResource", release_resource},
+    {"AddResource", add_resource},
+    {"Acquire", acquire},
     {"GetLeases", get_leases},
     {"GetStatus", get_status},
     {"SetEventCallback", set_callback},

@@ -258,6 +258,16 @@ END
     matches "reason" "/no/such" "$(jq -r .reason status.json)"
 }
 
+@test "--json-status-fd has the class of what is wrong" {
+    make_disk a
+    ln a b
+    run_supervisor --disk a --disk b --json-status-fd 9 -- "$FAKEVMM" \
+        9>status.json
+    same "code, class" "125 BadArgument" \
+        "$(jq -r '"\(."exit-code") \(.class)"' status.json)"
+    matches "reason" "'$T/b'.*'$T/a'" "$(jq -r .reason status.json)"
+}
+
 @test "--json-status-fd names the signal's status for a killed child" {
     run_supervisor --json-status-fd 9 -- sh -c 'kill -KILL $$' 9>status.json
     same "code" 137 "$(tail -n 1 status.json | jq '.["exit-code"]')"

@@ -619,6 +619,35 @@ released() { # FLAG
     same "leases" "lease,exclusive,HELD,pool:ip1" "$SAID"
 }
 
+@test "what was added comes whole or not at all" {
+    two_running
+    other
+    back_to manager
+    works AddResource disk "$T/more"
+    works AddResource disk "$T/hot"
+    works AddResource lease net1
+    fails $BUSY "\[$OTHER\] cannot acquire '$T/hot'" Acquire
+    leases_are "disk,exclusive,HELD,$T/a"
+    is_free more
+    fails $BUSY "\[$OTHER\] cannot acquire '$T/hot'" Acquire
+    is_free more
+    # What cannot be had is given up, and the others come.
+    works ReleaseResource disk "$T/hot"
+    works Acquire
+    leased more
+    leases_are "disk,exclusive,HELD,$T/a" "disk,exclusive,HELD,$T/more" \
+        "lease,exclusive,HELD,default:net1"
+    works Acquire
+    works AddResource disk "$T/more"
+    works Acquire
+    works AddResource disk "$T/more"
+    works ReleaseResource disk "$T/more"
+    is_free more
+    works Acquire
+    is_free more
+    fails $BAD_ARGUMENT "'$T/more'" ReleaseResource disk "$T/more"
+}
+
 @test "a disk that the manager may not open is not leased" {
     requires_root
     requires setpriv
@@ -724,7 +753,6 @@ released() { # FLAG
     not_under_valgrind pidfd_send_signal
     running
     works GetChildPidfd
-    works SetTimeout 300
     stopped
     quickly works Free
     wait_until gone "$CHILD"

@@ -18,7 +18,7 @@ mapfile -t HEADERS < <(sed -n 's/^headers .*%.h,\(.*\))$/\1/p' \
     "$LIB/libsupervise.mk" | tr ' ' '\n' | sed "s#.*#$LIB/&.h#")
 # The files of the library.
 SOURCES=("$LIB"/manager*.c "$LIB"/domain_lock*.c "$LIB"/client*.c
-    "$LIB"/{qmp,places,resource}.c)
+    "$LIB"/{qmp,places,resource,settings}.c)
 
 # The headers without comments and preprocessor, a statement in a line.
 statements() {
@@ -139,7 +139,7 @@ examples() {
     "$SUPERVISOR" --help >help
     while read -r name; do
         grep -qE -- "--$name\b" help || fail "no option '--$name'"
-    done <expected
+    done < <(grep -vxE 'pid|uri' expected)
 }
 
 # "NAME|COMMENT|DECLARATION" of each function in the headers
@@ -320,6 +320,24 @@ setting() {
 @test "example: which drivers there are" {
     setting lease-drivers
     transcript lease-drivers
+}
+
+# What the VM prints or reads must not be what keeps others from its disks.
+@test "without standard descriptors nothing takes their place" {
+    local fd
+    setting lease-start
+    export VIRT_LOCK_RUN_DIR=$T/run VIRT_LOCK_STATE_DIR=$T/state
+    lease-start "$U" web1 "$T/vm/web1.raw" sleep 600 <&- >&- 2>&- &
+    record $!
+    wait_until program_is $! sleep
+    test -n "$(find "/proc/$!/fd" -lname '*/liveness')"
+    for fd in 0 1 2; do
+        refute test -e "/proc/$!/fd/$fd"
+    done
+}
+
+program_is() { # PID NAME
+    [ "$(<"/proc/$1/comm")" = "$2" ]
 }
 
 @test "example: what would be run" {

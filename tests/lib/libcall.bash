@@ -23,7 +23,7 @@ libcall_setup() {
     UNDER=()
     [ "${VALGRIND:-0}" = 0 ] || under_valgrind
     export VIRT_LOCK_SUPERVISOR=$SUPERVISOR
-    make_disk a b hot
+    make_disk a b hot more
 }
 
 libcall_teardown() {

@@ -66,6 +66,8 @@ static void test_parameters(void)
     set(manager, "control-group", "libvirt");
     set(manager, "log-level", "info");
     set(manager, "log-target", "journal");
+    set(manager, "pid", "1");
+    set(manager, "uri", "qemu:///system");
     set(manager, "guard", "off");
     set(manager, "guard", "on");
     set(manager, "drain", "1");

@@ -2,6 +2,7 @@
 /* DOC: no function waits longer than its deadline, whatever answers. */
 #include "fake_supervisor.h"
 #include "manager_calls.h"
+#include "manager_internal.h"
 #include "tap.h"
 
 static Places places;
@@ -171,6 +172,26 @@ static void test_shutdown(void)
     fake_stop(&fake);
 }
 
+/* Unless the manager says otherwise it is the VM's own time, and 30 seconds. */
+static void test_shutdown_by_default(void)
+{
+    Fake fake = {.manners = FAKE_ENDING, .at = "shutdown"};
+    virLockManagerPtr manager = virLockManagerNew(
+        virLockManagerPluginLoad("file"), VIR_LOCK_MANAGER_NEW_DOMAIN,
+        VIR_LOCK_MANAGER_NEW_ATTACH);
+    const gint64 begin = g_get_monotonic_time();
+    pid_t pid;
+
+    fake_start(&fake, places.run);
+    assert_works(virLockManagerSetParameter(manager, "uuid", FAKE_UUID));
+    assert_works(virLockManagerGetChild(manager, &pid, 0));
+    g_assert_cmpint(manager->deadline, <, begin + 45 * G_USEC_PER_SEC);
+    assert_works(virLockManagerShutdown(manager, 0));
+    g_assert_cmpint(manager->deadline, >=, begin + 60 * G_USEC_PER_SEC);
+    virLockManagerDetach(manager);
+    fake_stop(&fake);
+}
+
 /* Free is told in words, and has hands besides. */
 static void test_free(gconstpointer data)
 {
@@ -181,10 +202,9 @@ static void test_free(gconstpointer data)
     gint64 begin;
     int status;
 
-    assert_works(virLockManagerSetTimeout(manager, LITTLE));
     begin = g_get_monotonic_time();
     virLockManagerFree(manager);
-    g_assert_cmpint(g_get_monotonic_time() - begin, <, LITTLE * 1000 + LATE);
+    g_assert_cmpint(g_get_monotonic_time() - begin, <, G_USEC_PER_SEC + LATE);
     status = fake_stop(&fake);
     g_assert_true(WIFSIGNALED(status));
     g_assert_cmpint(WTERMSIG(status), ==,
@@ -325,6 +345,7 @@ int main(int argc, char **argv)
     g_test_add_func("/deadlines/late", test_late_answer);
     g_test_add_func("/deadlines/backlog", test_full_backlog);
     g_test_add_func("/deadlines/shutdown", test_shutdown);
+    g_test_add_func("/deadlines/shutdown/default", test_shutdown_by_default);
     g_test_add_func("/deadlines/start/never", test_never_started);
     g_test_add_func("/deadlines/start/later", test_started_later);
     g_test_add_func("/deadlines/start/left-over", test_left_over);

@@ -161,6 +161,12 @@ static void test_bad_params(void)
         {TEXT("", "x"), "''"},
         {TEXT("name", "\xff"), "UTF-8"},
         {TEXT("\xff", "x"), "UTF-8"},
+        {TEXT("name", ""), "empty"},
+        {TEXT("wait", "abc"), "'abc': it is not a number of seconds"},
+        {TEXT("stop-timeout", "1e99"), "a number of seconds"},
+        {TEXT("stop-timeout", "9999999"), "more than a month"},
+        {TEXT("log-level", "loud"), "'loud'"},
+        {TEXT("log-target", "loud"), "'loud'"},
     };
     virLockManagerDriverPtr file = driver_load("file");
 
@@ -175,13 +181,15 @@ static void test_parameters(void)
     virLockManagerPtr manager = manager_make("file", NULL, 0);
 
     assert_failed(virLockManagerSetParameter(manager, NULL, "x"), BAD_ARGUMENT,
-                  "NULL");
-    assert_failed(virLockManagerSetParameter(manager, "name", NULL),
-                  BAD_ARGUMENT, "NULL");
+                  "name is NULL");
+    assert_failed(virLockManagerSetParameter(manager, "uuid", NULL),
+                  BAD_ARGUMENT, "'uuid': its value is NULL");
+    assert_failed(virLockManagerSetParameter(manager, "pid", "x"), BAD_ARGUMENT,
+                  "'pid'");
     assert_failed(virLockManagerSetParameter(manager, "uuid", "x"),
                   BAD_ARGUMENT, "'x'");
     assert_failed(virLockManagerSetParameter(manager, "guard", "yes"),
-                  BAD_ARGUMENT, "'on' nor 'off'");
+                  BAD_ARGUMENT, "on nor off");
     assert_failed(virLockManagerSetParameter(manager, "name", "\xc3"),
                   BAD_ARGUMENT, "UTF-8");
     assert_works(virLockManagerSetParameter(manager, "anything", ""));
@@ -259,9 +267,12 @@ static void test_bad_added(void)
         virLockManagerParam param;
         const char *words;
     } bad[] = {
-        {TEXT("pool", "x"), "'pool'"},  {TEXT(NULL, "x"), "''"},
-        {TEXT("path", NULL), "'path'"}, {TEXT("path", "vm/a"), "not absolute"},
-        {TEXT("offset", "8"), ""},      {TEXT("lockspace", "\xff"), "UTF-8"},
+        {TEXT("pool", "x"), "'pool'"},
+        {TEXT(NULL, "x"), "''"},
+        {TEXT("path", NULL), "'path'"},
+        {TEXT("path", "vm/a"), "not absolute"},
+        {TEXT("offset", "8"), "'k': an offset needs a path"},
+        {TEXT("lockspace", "\xff"), "UTF-8"},
     };
     virLockManagerPtr manager = manager_make("file", UUID, 0);
 
