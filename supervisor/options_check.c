@@ -113,8 +113,7 @@ static gboolean check_log(Options *o, const RawOptions *raw, GError **error)
     const char *reason;
     int level = REPORT_WARNING, target = REPORT_TARGET_AUTO;
 
-    if (raw->log_level &&
-        (reason = settings_log_level(raw->log_level, &level)))
+    if (raw->log_level && (reason = settings_log_level(raw->log_level, &level)))
         return options_refuse(error, "--log-level", raw->log_level, reason);
     if (raw->log_target &&
         (reason = settings_log_target(raw->log_target, &target)))
