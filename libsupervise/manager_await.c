@@ -5,6 +5,7 @@
  * Whoever starts it is not told when its socket is there, so that the directory
  * is watched; a directory that is missing is waited for in the one above.
  */
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -24,23 +25,34 @@ static gboolean is_starting(const char *state)
 /* --- until it is there ------------------------------------------------------
  */
 
-/* Watches @dir, or the first that is there of those above it. */
-static int watch_dir(const char *dir)
+/* Has @fd tell what comes in @dir, or in the first that is there of those above
+ * it. FALSE, and errno, where it cannot, and where that changed meanwhile
+ * (EAGAIN): of what came before a directory was watched nobody tells. */
+static gboolean add_watch(int fd, const char *dir)
 {
     const guint32 mask =
         IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_ONLYDIR;
-    g_autofree char *path = g_strdup(dir);
+    g_autofree char *above = NULL;
+
+    if (inotify_add_watch(fd, dir, mask) >= 0)
+        return TRUE;
+    above = g_path_get_dirname(dir);
+    if (errno != ENOENT || g_str_equal(above, dir) || !add_watch(fd, above))
+        return FALSE;
+    errno = EAGAIN;
+    return access(dir, F_OK) < 0;
+}
+
+/* -1 where nobody will tell, and one must look again and again. */
+static int watch_dir(const char *dir)
+{
     int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
-    while (fd >= 0 && inotify_add_watch(fd, path, mask) < 0) {
-        char *above = g_path_get_dirname(path);
-
-        if (g_str_equal(above, path)) {
-            g_free(above);
-            break;
-        }
-        g_free(path);
-        path = above;
+    while (fd >= 0 && !add_watch(fd, dir)) {
+        if (errno == EAGAIN)
+            continue;
+        close(fd);
+        fd = -1;
     }
     return fd;
 }

@@ -688,7 +688,7 @@ locks() {
     only_target_runs
     nothing_stolen
     on_target lockctl quit vm
-    kill -KILL "$exclusive_PID" "$shared_PID"
+    no_more_thieves
     free "$loop"
 }
 

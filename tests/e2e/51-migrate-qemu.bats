@@ -38,13 +38,9 @@ migrated() {
     ctl "$HERE" migrate-complete vm --out
     finished
     nothing_stolen
-    end_thieves
+    no_more_thieves
     all_end "$THERE"
     disk_is_whole 1 here there
-}
-
-end_thieves() {
-    kill -KILL "$exclusive_PID" "$shared_PID"
 }
 
 # --- that works -------------------------------------------------------------
@@ -264,7 +260,7 @@ next_boot() {
     refute has_line /proc/locks ":$(stat -c %i "$DISK") (101|201) "
     nothing_stolen
     locked "$DISK"
-    end_thieves
+    no_more_thieves
     ctl there migrate-cancel vm
     side_ended there 137
     back_here

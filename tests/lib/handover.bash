@@ -112,10 +112,13 @@ tried() {
     wait_until has_lines $(($(wc -l <"$1.tries") + 2)) "$1.tries" '^$'
 }
 
-# thieves DISK: one for itself, one who would share
+# thieves DISK: one for itself, one who would share, and one that has a clock:
+# every 5 ms it tries byte 0, which is a lease's
 thieves() {
     thief exclusive --disk "$1"
     thief shared --disk "$1,shared"
+    spawn clock "$TAKER" --every 5 "$1" "$T/clock.stolen"
+    clock_PID=$PID
 }
 
 # nothing_stolen: they have tried since, and none has ever got in
@@ -124,8 +127,14 @@ nothing_stolen() {
     tried shared
     lives "$exclusive_PID" || fail "thief: $(cat exclusive.said)"
     lives "$shared_PID" || fail "thief: $(cat shared.said)"
+    lives "$clock_PID" || fail "thief: $(cat clock.err)"
     refute test -e exclusive.stolen
     refute test -e shared.stolen
+    refute test -e clock.stolen
+}
+
+no_more_thieves() {
+    kill -KILL "$exclusive_PID" "$shared_PID" "$clock_PID"
 }
 
 # kept DISK: no other supervisor gets it now; locked DISK: nobody does,

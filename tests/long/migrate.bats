@@ -34,7 +34,7 @@ hops() {
         hop "$@"
         nothing_stolen
     done
-    kill -KILL "$exclusive_PID" "$shared_PID"
+    no_more_thieves
     all_end "$HERE"
     disk_is_whole 1 "${SIDES[@]}"
 }

@@ -5,6 +5,9 @@
 #include "manager_internal.h"
 #include "tap.h"
 
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+
 static Places places;
 
 /* A deadline that is kept may still be kept late, where a machine is busy: this
@@ -297,6 +300,54 @@ static void test_started_later(void)
     }
 }
 
+/* While the directory above is made known to be the one to watch. */
+static gboolean comes_between;
+
+int inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+    int watch = (int)syscall(SYS_inotify_add_watch, fd, path, mask);
+
+    if (watch < 0 && comes_between)
+        g_mkdir(places.run, 0700);
+    return watch;
+}
+
+/* The thread that began this process. */
+static gboolean main_polls(void)
+{
+    g_autofree char *path =
+        g_strdup_printf("/proc/self/task/%d/syscall", getpid());
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) &&
+           atoi(text) == SYS_poll;
+}
+
+static gpointer start_when_waited_for(gpointer fake)
+{
+    while (!main_polls())
+        g_thread_yield();
+    fake_start(fake, places.run);
+    return NULL;
+}
+
+/* Its directory comes when it was looked for already, its socket long after. */
+static void test_directory_comes_between(void)
+{
+    Fake fake = {0};
+    virLockManagerPtr manager = starting();
+    GThread *thread;
+
+    g_assert_cmpint(g_rmdir(places.run), ==, 0);
+    comes_between = TRUE;
+    thread = g_thread_new("later", start_when_waited_for, &fake);
+    assert_works(call_child(manager));
+    comes_between = FALSE;
+    g_thread_join(thread);
+    virLockManagerDetach(manager);
+    fake_stop(&fake);
+}
+
 /* A socket that nobody listens on any more: of one that was killed. */
 static void test_left_over(void)
 {
@@ -348,6 +399,7 @@ int main(int argc, char **argv)
     g_test_add_func("/deadlines/shutdown/default", test_shutdown_by_default);
     g_test_add_func("/deadlines/start/never", test_never_started);
     g_test_add_func("/deadlines/start/later", test_started_later);
+    g_test_add_func("/deadlines/start/between", test_directory_comes_between);
     g_test_add_func("/deadlines/start/left-over", test_left_over);
     result = g_test_run();
     places_remove(&places);
