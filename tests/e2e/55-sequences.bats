@@ -308,6 +308,34 @@ step_3() {
     in_qemu web1 migrate "{\"uri\": \"unix:$T/mig.sock\"}"
 }
 
+migration_on_success() {
+    step_1 "$@"
+    step_2 "$@"
+    step_3
+    is_migrated web1 completed
+    is_migrated there completed
+    refused "$DISK" "held by 'web1'"
+    works b 4b1 "tcp:a"
+    in_qemu there cont
+    qemu_is there running
+    writes_on there
+    works a 4b2 "tcp:b"
+    wait_until nobody_on a
+    wait_until state_on b RUNNING
+    refused "$DISK" "held by 'web1'"
+    writes_on there
+    works b shutdown
+    intact "$DISK" 1 web1 there
+}
+
+@test "during migration: 1, 2, 3, 4b (on success)" {
+    migration_on_success
+}
+
+@test "during migration: 1, 2, 3, 4b (on success), by domain_lock.h" {
+    migration_on_success --wrappers
+}
+
 migration_on_failure() {
     step_1 "$@"
     step_2 "$@"
