@@ -117,10 +117,14 @@ END
         --define-variable="includedir=$root/usr/include" \
         --cflags --libs libsupervise)
     [ "$(pkg-config --modversion libsupervise)" = "$(<VERSION)" ]
+    # Of a build with a sanitizer, whose library must come first.
+    if ldd "$BUILD/libsupervise.so" | grep -q libasan; then
+        flags+=" -fsanitize=address,undefined"
+    fi
     for compiler in "gcc -std=c99" "g++ -x c++"; do
         # shellcheck disable=SC2086
         $compiler -Wall -Wextra -pedantic -Werror -o "$root/first" \
-            "$root/first.c" -x none $flags $SANITIZE
+            "$root/first.c" -x none $flags
         [ "$(LD_LIBRARY_PATH=$root/usr/lib "$root/first")" = 7 ]
     done
 }
