@@ -55,7 +55,11 @@ static const Hint hints[] = {
      "; start the target with --incoming first, or 'virt-lockctl "
      "migrate-cancel %V'"},
     {"migrate-complete", QMP_ERROR_WRONG_STATE, "complete it as active",
-     ": 'virt-lockctl migrate-complete %V --in --active'"},
+     ": 'virt-lockctl migrate-complete %V --in', again, when QEMU says "
+     "'completed'"},
+    {"migrate-complete", QMP_ERROR_WRONG_STATE, "source still writes",
+     ": 'virt-lockctl migrate-complete %V --in', again, when QEMU says "
+     "'completed'"},
     {"migrate-cancel", QMP_ERROR_WRONG_STATE, "a target has claimed it",
      "; then again here"},
     {"migrate-cancel", QMP_ERROR_WRONG_STATE, "the target was completed",

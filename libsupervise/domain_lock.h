@@ -171,8 +171,9 @@ int virDomainLockProcessPause(virLockManagerDriverPtr plugin,
  *
  * To be called before the VM goes on. Undoes virDomainLockProcessPause(); on
  * the target of a migration, and with the source's state, completes it as
- * virDomainLockMigrateInConfirm() does: virLockManagerAcquire(). BAD_ARGUMENT
- * says what is wrong with the state. libvirt's.
+ * virDomainLockMigrateInConfirm() does: virLockManagerAcquire(). Without a
+ * state neither: WRONG_STATE. BAD_ARGUMENT says what is wrong with the state.
+ * libvirt's.
  */
 int virDomainLockProcessResume(virLockManagerDriverPtr plugin,
                                const virDomainLockDomain *domain,
@@ -312,8 +313,9 @@ int virDomainLockMigrateInCancel(virLockManagerDriverPtr plugin,
  * @flags: 0
  *
  * On the source, when the migration has worked: what is left of the VM here is
- * killed. Returns when it is dead, and its leases the target's. WRONG_STATE
- * where no target has claimed them: then it lives. USAGE, 4b2.
+ * killed. Returns when it is dead and has let go of its leases, which the
+ * target has a moment later. WRONG_STATE where no target has claimed them: then
+ * it lives. USAGE, 4b2.
  */
 int virDomainLockMigrateOutConfirm(virLockManagerDriverPtr plugin,
                                    const virDomainLockDomain *domain,

@@ -61,13 +61,8 @@ extern "C" {
  */
 virLockManagerDriverPtr virLockManagerPluginLoad(const char *name);
 
-/**
- * virLockManagerPluginUnload:
- * @driver: from virLockManagerPluginLoad(), or NULL
- *
- * Undoes one virLockManagerPluginLoad(). Managers that were made with @driver
- * keep what they need. USAGE.
- */
+/* Undoes one virLockManagerPluginLoad(); NULL is allowed. Managers that were
+ * made with @driver keep what they need. USAGE. */
 void virLockManagerPluginUnload(virLockManagerDriverPtr driver);
 
 /**
@@ -120,8 +115,8 @@ virLockManagerPtr virLockManagerNewParams(virLockManagerDriverPtr driver,
  * - pid: the process that the leases are for, see virLockManagerAcquire()
  * - uri: the manager's own, remembered for nobody
  * - wait, stop-timeout, user, group, control-group, log-level, log-target,
- *   run-dir, state-dir: the option of virt-lock-supervisor(8) of that name;
- *   its units are theirs (seconds)
+ *   state, run-dir, state-dir: the option of virt-lock-supervisor(8) of that
+ * name; its units are theirs (seconds)
  * - guard: "on" or "off": its option --guard, off by default. It does not
  *   matter to virLockManagerAcquireObject() in the process that becomes the VM,
  *   which always has a guard
@@ -144,8 +139,8 @@ int virLockManagerSetParameter(virLockManagerPtr manager, const char *key,
  * @name: the resource name: of a DISK an absolute path, which need not exist
  *   yet; of a LEASE the text "LOCKSPACE:KEY[:PATH[:OFFSET]]" of the option
  *   --lease
- * @flags: virLockManagerResourceFlags, one at most; of a LEASE 0: it is
- *   exclusive at the start, and anything else is NOT_SUPPORTED
+ * @flags: virLockManagerResourceFlags, one at most; of a LEASE 0 before the
+ *   start: anything but exclusive is NOT_SUPPORTED then
  *
  * Registers a resource that is required when the process starts. Where it is
  * registered already: BAD_ARGUMENT. RFC.
@@ -188,9 +183,10 @@ int virLockManagerAddResource(virLockManagerPtr manager, unsigned int type,
  *
  * Called after virLockManagerGetSupervisorArgs(): the manager has started, or
  * is about to start, the supervisor itself. Waits until the one that answers
- * for the VM holds all. One that is refused may have ended before it could be
- * asked: its exit status tells, and nobody need wait for longer. WRONG_STATE
- * where the VM ran already when the arguments were made.
+ * for the VM holds all. One that is refused, or whose command ends at once, may
+ * have ended before it could be asked: its exit status tells, and nobody need
+ * wait for longer. WRONG_STATE where the VM ran already when the arguments were
+ * made.
  *
  * LEASE_BUSY with the holder where one has it. USAGE, "At guest startup".
  */
@@ -311,14 +307,16 @@ int virLockManagerCompleteMigrateOut(virLockManagerPtr manager,
  *
  * Acquires the leases of all resources of the object. PREPARING, and the
  * parameter "pid" is the caller's own or not given: as
- * virLockManagerAcquireObject(); with @state it is the target of a migration,
- * and returns when it has claimed what the source offers, and asked for it.
- * STARTED, or with the "pid" of a process that is supervised: takes what was
- * added since (all of it, or nothing, which then stays to be acquired; but
- * TIMEOUT: some may be held later), and has @state checked: one of this VM
- * undoes a virLockManagerRelease() or does nothing; one of a source, on a
- * target, completes the migration. BAD_ARGUMENT says what is wrong with a
- * state: stale, foreign, truncated. DESIGN.
+ * virLockManagerAcquireObject(); with @state, which is its parameter "state",
+ * it is the target of a migration, and has claimed what the source offers
+ * (WRONG_STATE where the supervisor's arguments were made without it).
+ * STARTED, or with the "pid" of the VM's process: without @state takes what was
+ * added since, all of it or nothing, which then stays to be acquired (but
+ * TIMEOUT: some may be held later); with @state nothing is added, but one of
+ * this VM undoes a virLockManagerRelease(), and virLockManagerInquire(), and
+ * one of the source completes the migration to this VM, the target. Both need
+ * it: WRONG_STATE. BAD_ARGUMENT says what is wrong with a state: stale,
+ * foreign, truncated. DESIGN.
  */
 int virLockManagerAcquire(virLockManagerPtr manager, const char *state,
                           unsigned int flags);

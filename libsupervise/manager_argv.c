@@ -16,7 +16,7 @@
 /* What is an option of the supervisor's; everything else is the driver's. */
 static const char *const options[] = {
     "wait",      "stop-timeout", "user",          "group",
-    "log-level", "log-target",   "control-group",
+    "log-level", "log-target",   "control-group", "state",
 };
 
 static gboolean is_option(const char *key)

@@ -76,6 +76,21 @@ static gboolean is_it(const virLockManager *manager, const char *what,
                        manager->uuid, what, theirs ? theirs : "", ours);
 }
 
+/* A manager that says whose leases they are means no other process's. */
+static gboolean is_its_child(const virLockManager *manager,
+                             const json_t *status, GError **error)
+{
+    const json_t *child = json_object_get(status, "child-pid");
+
+    return !manager->pid || manager->pid == getpid() || !child ||
+           json_integer_value(child) == manager->pid ||
+           manager_bad(error,
+                       "cannot use the supervisor of VM '%s': its process is "
+                       "%" JSON_INTEGER_FORMAT ", and not %ld",
+                       manager->uuid, json_integer_value(child),
+                       (long)manager->pid);
+}
+
 /* FALSE where another one runs for the VM by now. */
 static gboolean is_the_same(virLockManagerPtr manager, const json_t *status,
                             GError **error)
@@ -127,6 +142,7 @@ static gboolean check_supervisor(virLockManagerPtr manager, Client *client,
         !is_it(manager, "uuid", manager->uuid, status, error) ||
         !is_it(manager, "name", manager->name, status, error) ||
         !is_it(manager, "id", manager->id, status, error) ||
+        !is_its_child(manager, status, error) ||
         !is_the_same(manager, status, error))
         return FALSE;
     manager->capabilities = capabilities_of(status);

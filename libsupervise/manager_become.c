@@ -236,16 +236,12 @@ static gboolean keep_liveness(virLockManagerPtr manager, GError **error)
  */
 
 /* NULL-terminated, with the program's own name first; for g_strfreev(). */
-static char **make_argv(const virLockManager *manager, const char *state)
+static char **make_argv(const virLockManager *manager)
 {
-    g_autofree char *given = g_strconcat("--state=", state, NULL);
     const char *const extra[] = {
-        "virt-lock-supervisor",
-        "--attach-pidfd=" G_STRINGIFY(3), /* FD_SELF */
-        "--pid-fd=" G_STRINGIFY(4),
-        "--json-status-fd=" G_STRINGIFY(5),
-        state ? given : NULL,
-        NULL,
+        "virt-lock-supervisor",     "--attach-pidfd=" G_STRINGIFY(3), /* FD_SELF
+                                                                       */
+        "--pid-fd=" G_STRINGIFY(4), "--json-status-fd=" G_STRINGIFY(5), NULL,
     };
 
     return argv_make(manager, extra);
@@ -265,8 +261,7 @@ static gboolean is_free(virLockManagerPtr manager, GError **error)
     return socket && !other;
 }
 
-gboolean become_supervised(virLockManagerPtr manager, const char *state,
-                           GError **error)
+gboolean become_supervised(virLockManagerPtr manager, GError **error)
 {
     g_autofree char *path = argv_supervisor(error);
     g_auto(GStrv) argv = NULL;
@@ -275,7 +270,7 @@ gboolean become_supervised(virLockManagerPtr manager, const char *state,
 
     if (!path || !is_free(manager, error) || !make_ends(&ends, error))
         return FALSE;
-    argv = make_argv(manager, state);
+    argv = make_argv(manager);
     if (!start_supervisor(path, argv, &ends)) {
         set_errno(error, "cannot start '%s'", path);
         close_ends(&ends);

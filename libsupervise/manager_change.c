@@ -112,33 +112,56 @@ static gboolean is_to_start(const virLockManager *manager)
            (manager->pid == 0 || manager->pid == getpid());
 }
 
+/* The state goes to the supervisor with its arguments: one that has them by now
+ * would take it for the end of the migration. */
+static gboolean keep_state(virLockManagerPtr manager, const char *state,
+                           GError **error)
+{
+    if (!state || g_strcmp0(state, params_get(manager, "state")) == 0)
+        return TRUE;
+    if (!manager->has_args)
+        return params_put(manager, "state", state, error);
+    g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
+                "cannot start VM '%s' with a state: its arguments were made "
+                "without that (parameter 'state')",
+                manager_shown(manager));
+    return FALSE;
+}
+
 static gboolean start(virLockManagerPtr manager, const char *state,
                       GError **error)
 {
-    if (!argv_can_start(manager, error))
+    if (!argv_can_start(manager, error) || !keep_state(manager, state, error))
         return FALSE;
     return manager->has_args ? await_started(manager, error)
-                             : become_supervised(manager, state, error);
+                             : become_supervised(manager, error);
+}
+
+/* The resources of a manager that starts nothing are those that are wanted
+ * now. */
+static gboolean connect_to_running(virLockManagerPtr manager, GError **error)
+{
+    if (manager->phase != PHASE_PREPARING)
+        return TRUE;
+    if (!ask_connect(manager, error))
+        return FALSE;
+    while (manager->resources->len > 0)
+        g_ptr_array_add(manager->added,
+                        g_ptr_array_steal_index(manager->resources, 0));
+    return TRUE;
 }
 
 int virLockManagerAcquire(virLockManagerPtr manager, const char *state,
                           unsigned int flags)
 {
     GError *error = NULL;
-    gboolean more = TRUE;
 
     if (manager_enter(manager, "acquire the leases of",
                       PHASE_PREPARING | PHASE_STARTED, flags, 0, &error)) {
-        if (is_to_start(manager)) {
-            more = start(manager, state, &error) && state;
-        } else if (manager->phase == PHASE_PREPARING) {
-            /* Its resources are those that are wanted now. */
-            more = ask_connect(manager, &error);
-            while (more && manager->resources->len > 0)
-                g_ptr_array_add(manager->added,
-                                g_ptr_array_steal_index(manager->resources, 0));
-        }
-        if (more && hotplug_added(manager, &error))
+        if (is_to_start(manager))
+            start(manager, state, &error);
+        else if (connect_to_running(manager, &error) &&
+                 (state || hotplug_added(manager, &error)))
             acquire_all(manager, state, &error);
     }
     return manager_result(manager, error);

@@ -83,36 +83,6 @@ static gboolean release(virLockManagerPtr manager, const Resource *resource,
     return tell(manager, "lease-release", arguments, error);
 }
 
-/* TRUE where it was added, and not acquired yet. */
-static gboolean forget_added(virLockManagerPtr manager,
-                             const Resource *resource)
-{
-    const Resource *added = manager_find(manager->added, resource);
-
-    return added && g_ptr_array_remove(manager->added, (gpointer)added);
-}
-
-int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
-                                  const char *name, unsigned int flags)
-{
-    const char *verb = "release a resource of";
-    g_autoptr(Resource) resource = NULL;
-    GError *error = NULL;
-
-    if (manager_enter(manager, verb, PHASE_STARTED, 0, 0, &error))
-        resource = manager_resource(type, name, 0, &error);
-    if (resource && can_hotplug(manager, verb, &error)) {
-        gboolean forgotten = forget_added(manager, resource);
-
-        release(manager, resource, flags & VIR_LOCK_MANAGER_RESOURCE_FORCE,
-                &error);
-        if (forgotten &&
-            g_error_matches(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT))
-            g_clear_error(&error); /* it had no lease */
-    }
-    return manager_result(manager, error);
-}
-
 /* --- those that were added -------------------------------------------------
  */
 
@@ -164,4 +134,41 @@ gboolean hotplug_added(virLockManagerPtr manager, GError **error)
     }
     g_ptr_array_set_size(manager->added, 0);
     return TRUE;
+}
+
+/* TRUE where it was added, and is not held besides. */
+static gboolean is_only_added(virLockManagerPtr manager,
+                              const Resource *resource)
+{
+    g_autoptr(json_t) leases = NULL;
+
+    if (!manager_find(manager->added, resource))
+        return FALSE;
+    leases = ask(manager, "query-leases", NULL, -1, NULL, NULL);
+    return leases && !is_held(leases, resource);
+}
+
+static void forget_added(virLockManagerPtr manager, const Resource *resource)
+{
+    const Resource *added = manager_find(manager->added, resource);
+
+    if (added)
+        g_ptr_array_remove(manager->added, (gpointer)added);
+}
+
+int virLockManagerReleaseResource(virLockManagerPtr manager, unsigned int type,
+                                  const char *name, unsigned int flags)
+{
+    const char *verb = "release a resource of";
+    const gboolean force = flags & VIR_LOCK_MANAGER_RESOURCE_FORCE;
+    g_autoptr(Resource) resource = NULL;
+    GError *error = NULL;
+
+    if (manager_enter(manager, verb, PHASE_STARTED, 0, 0, &error))
+        resource = manager_resource(type, name, 0, &error);
+    if (resource && can_hotplug(manager, verb, &error) &&
+        (is_only_added(manager, resource) ||
+         release(manager, resource, force, &error)))
+        forget_added(manager, resource);
+    return manager_result(manager, error);
 }

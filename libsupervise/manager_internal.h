@@ -121,6 +121,10 @@ gboolean manager_can(const virLockManager *manager, unsigned int capability,
 char *param_text(const virLockManagerParam *param);
 gboolean params_set(virLockManagerPtr manager, const virLockManagerParam *param,
                     GError **error);
+gboolean params_put(virLockManagerPtr manager, const char *key,
+                    const char *value, GError **error);
+/* Of those that have no member of their own; NULL: not set. */
+const char *params_get(const virLockManager *manager, const char *key);
 
 /* manager_resource.c */
 /* A resource as the public functions name it, new. */
@@ -175,10 +179,8 @@ json_t *await_child(virLockManagerPtr manager, int *pidfd, GError **error);
 gboolean await_any(virLockManagerPtr manager, GError **error);
 
 /* manager_become.c */
-/* Starts a supervisor for this process. @state: NULL, or it is the target of a
- * migration. */
-gboolean become_supervised(virLockManagerPtr manager, const char *state,
-                           GError **error);
+/* Starts a supervisor for this process. */
+gboolean become_supervised(virLockManagerPtr manager, GError **error);
 
 /* manager_hotplug.c */
 /* Acquires what was added since the start: all, or none, which stay to be

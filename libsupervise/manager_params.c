@@ -49,22 +49,36 @@ static gboolean set_uuid(virLockManagerPtr manager, const char *value,
     return TRUE;
 }
 
+static ManagerSetting *find_other(const virLockManager *manager,
+                                  const char *key)
+{
+    for (guint i = 0; i < manager->settings->len; i++) {
+        ManagerSetting *setting = g_ptr_array_index(manager->settings, i);
+
+        if (g_str_equal(setting->key, key))
+            return setting;
+    }
+    return NULL;
+}
+
 static void set_other(virLockManagerPtr manager, const char *key,
                       const char *value)
 {
-    ManagerSetting *setting;
+    ManagerSetting *setting = find_other(manager, key);
 
-    for (guint i = 0; i < manager->settings->len; i++) {
-        setting = g_ptr_array_index(manager->settings, i);
-        if (g_str_equal(setting->key, key)) {
-            set(&setting->value, value);
-            return;
-        }
+    if (!setting) {
+        setting = g_new0(ManagerSetting, 1);
+        setting->key = g_strdup(key);
+        g_ptr_array_add(manager->settings, setting);
     }
-    setting = g_new0(ManagerSetting, 1);
-    setting->key = g_strdup(key);
-    setting->value = g_strdup(value);
-    g_ptr_array_add(manager->settings, setting);
+    set(&setting->value, value);
+}
+
+const char *params_get(const virLockManager *manager, const char *key)
+{
+    const ManagerSetting *setting = find_other(manager, key);
+
+    return setting ? setting->value : NULL;
 }
 
 static gboolean set_pid(virLockManagerPtr manager, const char *value,
@@ -107,8 +121,8 @@ static gboolean check_text(const char *key, const char *value, GError **error)
                        key);
 }
 
-static gboolean set_parameter(virLockManagerPtr manager, const char *key,
-                              const char *value, GError **error)
+gboolean params_put(virLockManagerPtr manager, const char *key,
+                    const char *value, GError **error)
 {
     if (!check_text(key, value, error) || !check_option(key, value, error))
         return FALSE;
@@ -139,7 +153,7 @@ int virLockManagerSetParameter(virLockManagerPtr manager, const char *key,
     if (manager_enter(manager, "set a parameter of", PHASE_PREPARING, 0, 0,
                       &error)) {
         if (key && value)
-            set_parameter(manager, key, value, &error);
+            params_put(manager, key, value, &error);
         else
             manager_bad(&error, "cannot set '%s': its %s is NULL",
                         key ? key : "", key ? "value" : "name");
@@ -191,5 +205,5 @@ gboolean params_set(virLockManagerPtr manager, const virLockManagerParam *param,
                            "cannot set '%s': it has no value, or one of "
                            "type %d, which is unknown",
                            param->key ? param->key : "", param->type);
-    return set_parameter(manager, param->key, text, error);
+    return params_put(manager, param->key, text, error);
 }

@@ -17,6 +17,7 @@ typedef struct {
     const char *root;       /* for uid 0 */
     const char *xdg;        /* for everyone else */
     const char *below_home; /* where xdg is unset, or NULL */
+    const char *unset;      /* what there is none of, a clause */
 } Place;
 
 static const Place run_place = {
@@ -24,6 +25,7 @@ static const Place run_place = {
     .variable = "VIRT_LOCK_RUN_DIR",
     .root = "/run",
     .xdg = "XDG_RUNTIME_DIR",
+    .unset = "neither VIRT_LOCK_RUN_DIR nor XDG_RUNTIME_DIR is set",
 };
 
 static const Place state_place = {
@@ -32,6 +34,7 @@ static const Place state_place = {
     .root = "/var/lib",
     .xdg = "XDG_STATE_HOME",
     .below_home = ".local/state",
+    .unset = "none of VIRT_LOCK_STATE_DIR, XDG_STATE_HOME and HOME is set",
 };
 
 #define SUBDIRECTORY "virt-lock-supervisor"
@@ -48,7 +51,7 @@ static char *find_place(const Place *place, const char *argument,
                         GError **error)
 {
     const char *given = argument ? argument : variable(place->variable);
-    const char *base;
+    const char *base, *home;
 
     if (given && *given)
         return g_canonicalize_filename(given, NULL);
@@ -58,14 +61,14 @@ static char *find_place(const Place *place, const char *argument,
         base = variable(place->xdg);
         if (base && g_path_is_absolute(base))
             return g_build_filename(base, SUBDIRECTORY, NULL);
-        if (place->below_home)
-            return g_build_filename(g_get_home_dir(), place->below_home,
-                                    SUBDIRECTORY, NULL);
+        home = place->below_home ? g_get_home_dir() : "";
+        if (g_path_is_absolute(home))
+            return g_build_filename(home, place->below_home, SUBDIRECTORY,
+                                    NULL);
     }
     g_set_error(error, QMP_ERROR, QMP_ERROR_BAD_ARGUMENT,
                 "cannot find the %s: %s", place->what,
-                given ? "the name is empty"
-                      : "neither VIRT_LOCK_RUN_DIR nor XDG_RUNTIME_DIR is set");
+                given ? "the name is empty" : place->unset);
     return NULL;
 }
 

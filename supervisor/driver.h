@@ -39,6 +39,9 @@ typedef enum {
     DRIVER_FAILED, /* error is set; LEASE_BUSY where someone else holds it */
 } DriverAnswer;
 
+/* The end of what complete() says where @inactive is not so, or too early. */
+#define DRIVER_SOURCE_WRITES "the source still writes to it"
+
 typedef enum {
     DRIVER_UNUSED,
     DRIVER_IN_USE,

@@ -201,7 +201,7 @@ static GError *claimed_by_another(const FileLease *f)
 {
     return g_error_new(QMP_ERROR, QMP_ERROR_LEASE_BUSY,
                        "cannot claim '%s': another target has claimed it "
-                       "(migrate-cancel there, or on the source)",
+                       "(migrate-cancel there)",
                        f->lease->resource->name);
 }
 
@@ -286,8 +286,7 @@ DriverAnswer file_complete(gpointer driver, DriverLease *lease,
     if (!file_another_holds(f) && !file_others_gone(f, FALSE, error))
         return DRIVER_FAILED;
     if (inactive && !is_quiet(f))
-        return wrong_state(f, "complete", "the source still writes to it",
-                           error);
+        return wrong_state(f, "complete", DRIVER_SOURCE_WRITES, error);
     return lease->resource->kind == RESOURCE_VM ? complete_vm(f, error)
                                                 : DRIVER_DONE;
 }

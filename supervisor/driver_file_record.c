@@ -98,26 +98,18 @@ void file_record_exiting(FileDriver *driver)
     mark(driver);
 }
 
-/* Of two homes the one that knows more. */
+/* In the lockspace it is told to all; what is told on this host may have been
+ * left behind there when the VM was on it last. */
 json_t *file_told(gpointer data)
 {
     const FileDriver *driver = data;
     g_autofree char *vm = vm_file(driver);
-    json_t *best = NULL;
+    json_t *told = NULL;
 
-    for (HomeId i = 0; i < N_HOMES; i++) {
+    for (int i = N_HOMES - 1; i >= 0 && !told; i--) {
         const Home *home = &driver->homes[i];
-        json_t *told = home->directory ? record_get(home->directory, vm) : NULL;
 
-        if (told &&
-            (!best ||
-             json_integer_value(json_object_get(told, "generation")) >
-                 json_integer_value(json_object_get(best, "generation")))) {
-            json_decref(best);
-            best = told;
-        } else {
-            json_decref(told);
-        }
+        told = home->directory ? record_get(home->directory, vm) : NULL;
     }
-    return best;
+    return told;
 }

@@ -32,17 +32,30 @@ void end_about(Supervisor *s, const Lease *lease)
         s->why_lease = g_strdup(lease_resource(lease)->name);
 }
 
+/* What a program reads of it, unless something else came first. */
+static void note_class(Supervisor *s, const GError *error, json_t *holder)
+{
+    if (s->verdict != VERDICT_NONE)
+        return;
+    s->denied = json_pack("{s:s}", "class", qmp_error_class(error));
+    if (holder)
+        json_object_set(s->denied, "holder", holder);
+}
+
+void end_refused(Supervisor *s, int code, const GError *error)
+{
+    note_class(s, error, NULL);
+    end_fail(s, code, error->message);
+}
+
 void end_denied(Supervisor *s, const GError *error, json_t *holder)
 {
     g_autofree char *why = handover_explain(s, error);
 
-    if (s->verdict == VERDICT_NONE) {
-        s->denied = json_pack("{s:s}", "class", qmp_error_class(error));
-        if (holder)
-            json_object_set(s->denied, "holder", holder);
-    }
+    note_class(s, error, holder);
     end_fail(s,
-             g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)
+             g_error_matches(error, QMP_ERROR, QMP_ERROR_LEASE_BUSY) ||
+                     g_error_matches(error, QMP_ERROR, QMP_ERROR_WRONG_STATE)
                  ? EXIT_DENIED
                  : EXIT_OWN_ERROR,
              why);

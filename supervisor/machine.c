@@ -45,7 +45,7 @@
     X(CLAIMING, GRANTED, NONE, RUNNING)                                        \
     X(CLAIMING, DENIED, KILL, KILLING)                                         \
     X(CLAIMING, DEADLINE, KILL, KILLING)                                       \
-    X(CLAIMING, STOP, KILL, KILLING)                                           \
+    X(CLAIMING, STOP, TERM, STOPPING)                                          \
     WITH_CHILD(X, CLAIMING)                                                    \
                                                                                \
     X(STOPPING, STOP, KILL, KILLING)                                           \

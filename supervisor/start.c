@@ -345,10 +345,13 @@ gboolean start_child(Supervisor *s, GError **error)
 static gboolean look(gpointer data)
 {
     Supervisor *s = data;
+    g_autoptr(GPtrArray) sentences = NULL;
     gboolean sure;
-    g_autoptr(GPtrArray) sentences = unleased_find(s->child, s->leases, &sure);
 
     s->look = 0;
+    if (s->handover.target) /* its images are not its own yet */
+        return G_SOURCE_REMOVE;
+    sentences = unleased_find(s->child, s->leases, &sure);
     for (guint i = 0; i < sentences->len; i++)
         report_log(s->report, MESSAGE_UNLEASED, NULL, "%s",
                    (char *)sentences->pdata[i]);
@@ -362,5 +365,7 @@ static gboolean look(gpointer data)
 
 void start_look(Supervisor *s)
 {
+    if (s->look)
+        g_source_remove(s->look);
     s->look = g_timeout_add_seconds(LOOK_SECONDS, look, s);
 }

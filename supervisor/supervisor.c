@@ -192,10 +192,10 @@ static void on_granted(gpointer opaque, LeaseSet set)
     } else if (set == LEASE_SET_OTHERS) {
         supervisor_step(s, MACHINE_EVENT_GRANTED, "every lease is held");
     } else if (!start_listen(s, &error)) {
-        end_fail(s, EXIT_OWN_ERROR, error->message);
+        end_refused(s, EXIT_OWN_ERROR, error);
         supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
     } else if (!handover_find_source(s, &error)) {
-        end_fail(s, EXIT_DENIED, error->message);
+        end_refused(s, EXIT_DENIED, error);
         supervisor_step(s, MACHINE_EVENT_DENIED, error->message);
     } else {
         take(s, LEASE_SET_OTHERS, s->handover.target);

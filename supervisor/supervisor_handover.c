@@ -226,6 +226,8 @@ static void on_taken(Supervisor *s, const GError *error)
         handover_new_nonce(s);
         driver_file.tell(s->file_driver);
     }
+    if (h->target)
+        start_look(s); /* at what the guest has opened by now */
     h->target = FALSE;
     supervisor_step(s, MACHINE_EVENT_GRANTED,
                     h->completed ? "the source is gone: every lease is held"
@@ -241,10 +243,9 @@ static void on_completed(Supervisor *s, const GError *error)
     if (error) {
         whole = g_error_new(
             error->domain, error->code, "%s%s", error->message,
-            h->unseen &&
-                    g_error_matches(error, QMP_ERROR, QMP_ERROR_WRONG_STATE)
-                ? ", or the VM's own QEMU does, which cannot be seen from "
-                  "here (if it runs already, complete it as active)"
+            h->unseen && g_str_has_suffix(error->message, DRIVER_SOURCE_WRITES)
+                ? ", or the VM's own QEMU does, which cannot be seen from here "
+                  "(complete it as active only if its guest runs here)"
                 : "");
         answer(s, HANDOVER_WAITS_COMPLETE | HANDOVER_WAITS_TAKE, NULL, whole);
         return;

@@ -183,6 +183,8 @@ int start_inherit(Supervisor *supervisor, guint number, guint *count,
 gboolean end_has_begun(const Supervisor *supervisor);
 /* Fixes the exit status: one of our own. */
 void end_fail(Supervisor *supervisor, int code, const char *why);
+/* ... because of @error, whose class is told with it. */
+void end_refused(Supervisor *supervisor, int code, const GError *error);
 /* ... because of what the lease table says, @error; @holder: who has it, or
  * NULL. */
 void end_denied(Supervisor *supervisor, const GError *error, json_t *holder);

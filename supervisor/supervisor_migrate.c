@@ -131,6 +131,10 @@ void supervisor_complete_in(Supervisor *s, const Completion *how,
     Handover *h = &s->handover;
     g_autoptr(GError) error = NULL;
 
+    if (h->target && !handover_check(s, how->state, TRUE, &error)) {
+        reply(data, NULL, error);
+        return;
+    }
     if (h->completed && !end_has_begun(s)) {
         complete_again(s, how, reply, data);
         return;
@@ -139,8 +143,7 @@ void supervisor_complete_in(Supervisor *s, const Completion *how,
         no_source(s, reply, data);
         return;
     }
-    if (!handover_check(s, how->state, TRUE, &error) ||
-        !lease_table_can_move(s->leases, &error)) {
+    if (!lease_table_can_move(s->leases, &error)) {
         reply(data, NULL, error);
         return;
     }
@@ -221,14 +224,23 @@ void supervisor_resume(Supervisor *s, const char *state, SupervisorReply reply,
                        gpointer data)
 {
     const Completion how = {.state = state, .active = HANDOVER_LOOK};
+    const gboolean target = s->handover.target, offered = s->handover.offered;
     g_autoptr(GError) error = NULL;
 
-    if (s->handover.target)
+    if ((target || offered) && !state) {
+        fail(reply, data, QMP_ERROR_WRONG_STATE,
+             "cannot acquire the leases again: the VM is %s, and %s",
+             machine_state_name(s->state),
+             target ? "it takes the source's state to complete that"
+                    : "it takes its state to undo that");
+    } else if (target) {
         supervisor_complete_in(s, &how, reply, data);
-    else if (!handover_check(s, state, FALSE, &error))
+    } else if (!handover_check(s, state, FALSE, &error)) {
         reply(data, NULL, error);
-    else if (s->handover.offered)
+    } else if (offered) {
         supervisor_cancel(s, reply, data);
-    else
+    } else {
+        s->handover.inquired = s->handover.inquired && !state;
         reply(data, json_object(), NULL);
+    }
 }

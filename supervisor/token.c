@@ -108,7 +108,7 @@ static gboolean check_owner(const char *text, char **parts,
         why = "it is of a later generation than is known here";
     else if (!g_str_equal(parts[NONCE], string_of(record, "nonce")))
         why = "it is stale: that hand-over was cancelled";
-    return !why || refuse(text, QMP_ERROR_WRONG_STATE, why, error);
+    return !why || refuse(text, QMP_ERROR_BAD_ARGUMENT, why, error);
 }
 
 gboolean token_check(const char *text, const char *driver, const char *uuid,

@@ -13,6 +13,7 @@
 #define ANY_STATE ((1u << MACHINE_N_STATES) - 1)
 #define NOT_GONE  (ANY_STATE & ~(1u << MACHINE_GONE))
 #define RUNNING   (1u << MACHINE_RUNNING)
+#define INCOMING  (1u << MACHINE_INCOMING)
 
 static const char *string_of(const json_t *arguments, const char *name)
 {
@@ -288,7 +289,7 @@ static const Verb table[] = {
      {{0}}},
     {"query-liveness",
      TRUE,
-     RUNNING,
+     RUNNING | INCOMING,
      query_liveness,
      "Passes on a descriptor that an attached process is to keep open, for "
      "ever and across exec (SCM_RIGHTS): its leases then outlive a supervisor "

@@ -189,7 +189,8 @@ static const Verb table[] = {
      WITH_MACHINE | STATE(INCOMING) | STATE(CLAIMING),
      acquire,
      "Before the guest runs (again): RUNNING: the leases are held, that is "
-     "all. OUTGOING: migrate-cancel. INCOMING: migrate-complete, in.",
+     "all (and it was no hand-over that was inquired for). OUTGOING, with "
+     "state: migrate-cancel. INCOMING, with state: migrate-complete, in.",
      "nothing",
      {{"state", JSON_STRING, FALSE,
        "token of who held the leases: of the source, or our own"}}},

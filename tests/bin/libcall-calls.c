@@ -213,6 +213,31 @@ static void acquire(void)
     answer_alone(virLockManagerAcquire(manager, text(1), 0) == 0);
 }
 
+static void answer_state(int result, char *state)
+{
+    if (answer(result == 0)) {
+        say_word(state);
+        end_answer();
+    }
+    free(state);
+}
+
+static void inquire(void)
+{
+    char *state = NULL;
+    int result = virLockManagerInquire(manager, &state, 0);
+
+    answer_state(result, state);
+}
+
+static void release_all(void)
+{
+    char *state = NULL;
+    int result = virLockManagerRelease(manager, &state, 0);
+
+    answer_state(result, state);
+}
+
 static void get_leases(void)
 {
     virLockManagerLease *leases;
@@ -356,6 +381,8 @@ static const struct {
     {"ReleaseResource", release_resource},
     {"AddResource", add_resource},
     {"Acquire", acquire},
+    {"Inquire", inquire},
+    {"Release", release_all},
     {"GetLeases", get_leases},
     {"GetStatus", get_status},
     {"SetEventCallback", set_callback},

@@ -374,7 +374,7 @@ refused_token() {
     ended "$T_SUP"
     wait_until gone "$T_CHILD"
     no_target --disk a
-    same "status ($stderr)" 125 "$status"
+    same "status ($stderr)" 123 "$status"
     matches stderr "handed over to a target that is gone" "$stderr"
     lockctl migrate-cancel vm
     refused_with "completed"
@@ -560,6 +560,70 @@ locks() {
     complete_in
     complete_out
     only_target_runs
+}
+
+# left_behind DIR: on a host with that state directory the VM's record stays
+left_behind() {
+    mkdir -p "$1/holders"
+    cp -p "state/holders/vm-$U" "$1/holders"
+    chmod 700 "$1" "$1/holders"
+}
+
+@test "what the target's host remembers of the VM is not what the lockspace tells" {
+    local space=(--param "lockspace=$T/space")
+    local there=(--state-dir "$T/state2" "${space[@]}")
+    # It was there, was killed, and started anew here; what is left there is of
+    # the same generation as what is here now.
+    source_vm "${space[@]}" --disk a --
+    left_behind state2
+    lockctl quit vm
+    ended "$S_SUP"
+    source_vm "${space[@]}" --disk a --
+    prepare
+    target_vm "${there[@]}" --state "$TOKEN" --disk a --
+    complete_in
+    # Completed there, and killed there; what is left is of a later one.
+    kill -KILL "$T_SUP"
+    ended "$T_SUP"
+    test -e "state2/holders/vm-$U"
+    complete_out
+    ended "$S_SUP"
+    source_vm "${space[@]}" --disk a --
+    prepare
+    target_vm "${there[@]}" --state "$TOKEN" --disk a --
+    complete_in
+    complete_out
+    only_target_runs
+}
+
+@test "the target tells of what its guest has open without a lease, once it is the VM" {
+    requires_root
+    requires setpriv
+    source_vm --disk a --
+    prepare
+    on_target start_supervisor target --name vm --uuid "$U" --incoming \
+        --disk a -- setpriv --bounding-set=-all --inh-caps=-all "$FAKEVMM" \
+        --ready "$T/target.ready" --keep-open "$T/b"
+    T_SUP=$SUP T_CHILD=$CHILD
+    wait_until test -s target.ready
+    complete_in
+    complete_out
+    only_target_runs
+    wait_until has_line target.err \
+        "'$T/b' is open for writing in process $T_CHILD without a lease"
+    same "lines about it" 1 "$(grep -c 'open for writing' target.err)"
+}
+
+@test "a target that was completed is asked to end before it is killed" {
+    source_vm --disk a --
+    prepare
+    target_vm --disk a -- --on-term 7
+    complete_in
+    on_target lockctl shutdown vm
+    ended "$T_SUP"
+    same "exit status" 7 "$STATUS"
+    locked a
+    complete_out
 }
 
 # --- without a source -------------------------------------------------------
@@ -754,7 +818,7 @@ as_nobody() {
     prepare
     target_vm --disk a -- --qemu-locks "$T/a"
     on_target lockctl migrate-complete vm --in
-    refused_with "or the VM's own QEMU does, which cannot be seen from here \(if it runs already, complete it as active\): 'virt-lockctl migrate-complete vm --in --active'$"
+    refused_with "or the VM's own QEMU does, which cannot be seen from here \(complete it as active only if its guest runs here\): 'virt-lockctl migrate-complete vm --in', again, when QEMU says 'completed'$"
     complete_in --active
     complete_out
     only_target_runs

@@ -70,7 +70,7 @@ migrated() {
 active() {
     [ "$(id -u)" != 0 ] || {
         on "$THERE" lockctl migrate-complete vm --in
-        refused_with "the source still writes to it, or the VM's own QEMU does, .*: 'virt-lockctl migrate-complete vm --in --active'$"
+        refused_with "the source still writes to it, or the VM's own QEMU does, .*: 'virt-lockctl migrate-complete vm --in', again, when QEMU says 'completed'$"
         set -- --active
     }
     ctl "$THERE" migrate-complete vm --in "$@"

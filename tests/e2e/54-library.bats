@@ -648,6 +648,131 @@ released() { # FLAG
     fails $BAD_ARGUMENT "'$T/more'" ReleaseResource disk "$T/more"
 }
 
+@test "what was added has nothing to do with a state" {
+    local state
+    running
+    works Inquire
+    works Release
+    state=$SAID
+    works AddResource lease net1
+    fails $WRONG_STATE OUTGOING Acquire
+    vm_state "$U" OUTGOING
+    works ReleaseResource lease default:net1
+    works AddResource lease net1
+    works Acquire "$state"
+    vm_state "$U" RUNNING
+    leases_are "disk,exclusive,HELD,$T/a"
+    fails $BAD_ARGUMENT "no state token" Acquire nonsense
+    leases_are "disk,exclusive,HELD,$T/a"
+    works Acquire
+    leases_are "disk,exclusive,HELD,$T/a" "lease,exclusive,HELD,default:net1"
+}
+
+@test "leases of another process than the VM's are not acquired" {
+    running
+    manager other
+    new_manager attach
+    works SetParameter pid $$
+    fails $BAD_ARGUMENT "its process is $CHILD, and not $$" Acquire
+    end other
+    manager other
+    new_manager
+    works SetParameter pid "$CHILD"
+    works AddResource lease net1
+    works Acquire
+    leases_are "disk,exclusive,HELD,$T/a" "lease,exclusive,HELD,default:net1"
+}
+
+# --- the other side ----------------------------------------------------------
+
+# there COMMAND...: where the target is
+there() {
+    local VIRT_LOCK_RUN_DIR=$T/there
+    export VIRT_LOCK_RUN_DIR
+    "$@"
+}
+
+# offered: VM $U runs here, and is offered; its state goes to $STATE
+offered() {
+    running
+    STATE=$(qmp "$U" migrate-prepare | jq -r .state)
+    there manager target
+    new_manager migrate
+    works RegisterResource disk "$T/a"
+}
+
+# What was not asked for has not happened.
+only_claimed() {
+    there vm_state "$U" INCOMING
+    vm_state "$U" OUTGOING
+    lives "$CHILD"
+}
+
+@test "the process that becomes the VM is the target of a migration" {
+    not_under_valgrind pidfd_open
+    local call
+    offered
+    for call in "Acquire $STATE" AcquireObject; do
+        # shellcheck disable=SC2086 # its words are the call
+        works $call
+        only_claimed
+        kill -KILL "$MANAGER"
+        ended "$MANAGER"
+        wait_until nobody_there
+        there manager target
+        new_manager migrate
+        works RegisterResource disk "$T/a"
+    done
+    fails $BAD_ARGUMENT "not whole" Acquire "${STATE%?}"
+    works Acquire "$STATE"
+    fails $WRONG_STATE "INCOMING" Acquire
+    only_claimed
+    works Acquire "$STATE"
+    there vm_state "$U" CLAIMING
+    fails $BAD_ARGUMENT "no state token" Acquire nonsense
+    works Acquire "$STATE"
+    kill -KILL "$CHILD"
+    ended "$SUP"
+    wait_until there vm_state "$U" RUNNING
+    lives "$MANAGER"
+}
+
+nobody_there() {
+    ! there "$LOCKCTL" status "$U" 2>/dev/null
+}
+
+@test "a supervisor that the manager starts has the state as a parameter" {
+    offered
+    works GetSupervisorArgs
+    fails $WRONG_STATE "parameter 'state'" Acquire "$STATE"
+    works SetParameter state "$STATE"
+    works GetSupervisorArgs
+    matches "arguments" " --state=$STATE " "$SAID"
+    works run "$FAKEVMM" --ready "$T/target.ready"
+    record "$SAID"
+    works Acquire "$STATE"
+    wait_until test -s target.ready
+    record "$(<target.ready)"
+    only_claimed
+}
+
+@test "without its state nothing that was offered comes back" {
+    running
+    works Inquire
+    works Release
+    STATE=$SAID
+    fails $WRONG_STATE "OUTGOING" Acquire
+    vm_state "$U" OUTGOING
+    works Acquire "$STATE"
+    vm_state "$U" RUNNING
+    # Nor is it a hand-over that somebody inquired about before.
+    works Inquire
+    STATE=$SAID
+    works Acquire "$STATE"
+    works Release
+    vm_state "$U" RUNNING
+}
+
 @test "a disk that the manager may not open is not leased" {
     requires_root
     requires setpriv

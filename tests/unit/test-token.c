@@ -58,13 +58,13 @@ static void which_is_wrong_is_said(void)
 
 #define NOW(generation, pid, nonce) record_of(generation, pid, nonce)
     is_refused(t, "file", UUID, NOW(4, 1, "0123456789abcdef"),
-               QMP_ERROR_WRONG_STATE, "stale: the VM has changed hands");
+               QMP_ERROR_BAD_ARGUMENT, "stale: the VM has changed hands");
     is_refused(t, "file", UUID, NOW(3, 4711, "0123456789abcdef"),
-               QMP_ERROR_WRONG_STATE, "stale: it is of another start");
+               QMP_ERROR_BAD_ARGUMENT, "stale: it is of another start");
     is_refused(t, "file", UUID, NOW(3, 4710, "0123456789abcdee"),
-               QMP_ERROR_WRONG_STATE, "stale: that hand-over was cancelled");
+               QMP_ERROR_BAD_ARGUMENT, "stale: that hand-over was cancelled");
     is_refused(t, "file", UUID, NOW(2, 4710, "0123456789abcdef"),
-               QMP_ERROR_WRONG_STATE, "later generation");
+               QMP_ERROR_BAD_ARGUMENT, "later generation");
     is_refused(t, "file", UUID, NULL, QMP_ERROR_WRONG_STATE, "nobody is known");
     is_refused(t, "nop", UUID, NOW(3, 4710, "0123456789abcdef"),
                QMP_ERROR_BAD_ARGUMENT, "another lease driver");
