@@ -111,11 +111,12 @@ next_column() {
 }
 
 @test "what migration.md quotes is what is said" {
-    cat "$SOURCE"/supervisor/*.c "$SOURCE"/helpers/*.c | tr -s ' \n' ' ' |
+    cat "$SOURCE"/supervisor/*.[ch] "$SOURCE"/helpers/*.c | tr -s ' \n' ' ' |
         sed 's/" "//g' >code
     for part in "another target has claimed it" "cannot use state" \
         "the source still writes to it" "no target has claimed it" \
-        "a target has claimed it"; do
+        "a target has claimed it" \
+        "handed over to a target that is gone"; do
         grep -qF "\`$part" "$SOURCE/docs/migration.md" ||
             fail "'$part' is not in the page"
         grep -qF "$part" code || fail "'$part' is not in the code"
