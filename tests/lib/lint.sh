@@ -45,13 +45,14 @@ law() {
         done
     done
 }
-lib="qmp.h places.h record.h resource.h opened.h"
+lib="qmp.h places.h record.h resource.h opened.h settings.h"
 law "$(ls libsupervise/client*.[ch] libsupervise/[o-r]*.[ch])" "$lib client.h"
 api="lock_manager.h lock_manager_types.h lock_manager_more.h"
 law "$(ls libsupervise/lock_manager*.h)" "$api"
 law "$(ls libsupervise/manager*.[ch])" "$lib client.h $api manager_internal.h sbindir.h"
 law "$(ls libsupervise/domain_lock*.[ch])" "$api domain_lock_internal.h"
 law "$(ls libsupervise/opened.[ch])" "resource.h"
+law "$(ls libsupervise/settings.[ch])" ""
 law "$(ls helpers/virt-lockctl*.[ch])" "$lib client.h $(cd helpers && echo virt-lockctl*.h)"
 law "$(ls helpers/virt-lock-disks*.[ch])" "qmp.h resource.h virt-lock-disks.h"
 law "$(ls helpers/virt-lock-guard*.[ch])" \
