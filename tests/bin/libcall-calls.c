@@ -57,25 +57,26 @@ static void register_resource(void)
 
 /* --- starting ------------------------------------------------------------- */
 
+/* Frees @word. */
+static void answer_word(int worked, char *word)
+{
+    if (answer(worked)) {
+        say_word(word);
+        end_answer();
+    }
+    free(word);
+}
+
 static void get_path(void)
 {
     char *path = virLockManagerGetSupervisorPath(manager);
 
-    if (answer(path != NULL)) {
-        say_word(path);
-        end_answer();
-    }
-    free(path);
+    answer_word(path != NULL, path);
 }
 
 static void get_context(void)
 {
-    char *context = virLockManagerGetSupervisorContext(manager);
-
-    answer(1);
-    say_word(context);
-    end_answer();
-    free(context);
+    answer_word(1, virLockManagerGetSupervisorContext(manager));
 }
 
 static void get_args(void)
@@ -93,27 +94,6 @@ static void get_args(void)
     end_answer();
 }
 
-/* In the process that becomes the supervisor. */
-static void run_supervisor(void)
-{
-    char *path = virLockManagerGetSupervisorPath(manager);
-    char *argv[2 * WORDS_MAX] = {path};
-    size_t n = 1, i;
-    int null = open("/dev/null", O_RDWR);
-
-    for (i = 0; args && args[i] && n < WORDS_MAX; i++)
-        argv[n++] = args[i];
-    for (i = 1; words[i]; i++)
-        argv[n++] = words[i];
-    setsid();
-    dup2(null, 0);
-    dup2(null, 1);
-    close(null);
-    execv(path ? path : "", argv);
-    perror("libcall");
-    _exit(125);
-}
-
 static void run(void)
 {
     pid_t pid;
@@ -121,7 +101,7 @@ static void run(void)
     fflush(stdout);
     pid = fork();
     if (pid == 0)
-        run_supervisor();
+        become(virLockManagerGetSupervisorPath(manager), args);
     answer(1);
     printf(" %ld\n", (long)pid);
 }
@@ -213,29 +193,20 @@ static void acquire(void)
     answer_alone(virLockManagerAcquire(manager, text(1), 0) == 0);
 }
 
-static void answer_state(int result, char *state)
-{
-    if (answer(result == 0)) {
-        say_word(state);
-        end_answer();
-    }
-    free(state);
-}
-
 static void inquire(void)
 {
     char *state = NULL;
-    int result = virLockManagerInquire(manager, &state, 0);
+    int worked = virLockManagerInquire(manager, &state, 0) == 0;
 
-    answer_state(result, state);
+    answer_word(worked, state);
 }
 
 static void release_all(void)
 {
     char *state = NULL;
-    int result = virLockManagerRelease(manager, &state, 0);
+    int worked = virLockManagerRelease(manager, &state, 0) == 0;
 
-    answer_state(result, state);
+    answer_word(worked, state);
 }
 
 static void get_leases(void)

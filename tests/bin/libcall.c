@@ -31,9 +31,11 @@
 #include "libcall.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 char *words[WORDS_MAX + 1];
 
@@ -121,6 +123,27 @@ unsigned int type(size_t n)
     return words[n] && strcmp(words[n], "lease") == 0
                ? VIR_LOCK_MANAGER_RESOURCE_TYPE_LEASE
                : VIR_LOCK_MANAGER_RESOURCE_TYPE_DISK;
+}
+
+void become(const char *path, char *const *args)
+{
+    char *argv[2 * WORDS_MAX];
+    size_t n = 0, i;
+    int null = open("/dev/null", O_RDWR);
+
+    argv[n++] = (char *)path;
+    for (i = 0; args && args[i] && n < WORDS_MAX; i++)
+        argv[n++] = args[i];
+    for (i = 1; words[i]; i++)
+        argv[n++] = words[i];
+    argv[n] = NULL;
+    setsid();
+    dup2(null, 0);
+    dup2(null, 1);
+    close(null);
+    execv(path ? path : "", argv);
+    perror("libcall");
+    _exit(125);
 }
 
 /* --- answers -------------------------------------------------------------- */

@@ -26,6 +26,10 @@ void end_answer(void);
 /* The same without results. */
 void answer_alone(int worked);
 
+/* This process becomes PATH, with ARGS, maybe NULL, and all words but the
+ * first, in a session of its own, and nothing to read or to print to. */
+void become(const char *path, char *const *args);
+
 /* Makes the call that is in words[]; FALSE (0) where there is none. */
 int call(void);
 /* What was left is let go. */

@@ -330,7 +330,7 @@ static void fake_wake(Fake *fake, char go_on)
 }
 
 /* Every peer gets @line, and is hung up upon if @hang_up. */
-static void fake_tell(Fake *fake, const char *line, gboolean hang_up)
+static inline void fake_tell(Fake *fake, const char *line, gboolean hang_up)
 {
     g_mutex_lock(&fake->lock);
     fake->order = g_strconcat(line, "\n", NULL);
@@ -340,7 +340,7 @@ static void fake_tell(Fake *fake, const char *line, gboolean hang_up)
 }
 
 /* What it was asked since the last time. */
-static char *fake_heard(Fake *fake)
+static inline char *fake_heard(Fake *fake)
 {
     char *text;
 

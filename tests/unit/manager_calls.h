@@ -226,4 +226,21 @@ static const struct ManagerCall {
     {"Shutdown", call_shutdown, STARTED | ENDED, "shutdown", 0},
 };
 
+/* A deadline that is kept may still be kept late, where a machine is busy: this
+ * much later is not kept. Microseconds. */
+#define LATE (5 * G_USEC_PER_SEC)
+
+/* Asserts that it fails in time. Returns the code. */
+static inline int try(const struct ManagerCall *call, virLockManagerPtr manager)
+{
+    gint64 begin;
+
+    assert_works(virLockManagerSetTimeout(manager, LITTLE));
+    begin = g_get_monotonic_time();
+    g_assert_cmpint(call->call(manager), ==, -1);
+    g_assert_cmpint(g_get_monotonic_time() - begin, <, LITTLE * 1000 + LATE);
+    assert_sentence(virLockManagerGetLastError()->message);
+    return virLockManagerGetLastError()->code;
+}
+
 #endif
