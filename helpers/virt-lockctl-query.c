@@ -15,6 +15,27 @@ static json_t *ask(const Request *request, const char *command, GError **error)
     return client_call(client, command, NULL, -1, NULL, error);
 }
 
+/* Which side of it this is; NULL: of none. */
+static void print_migration(const json_t *migration)
+{
+    g_autofree char *role = field_text(migration, "role");
+    g_autofree char *uri = field_text(migration, "uri");
+    g_autofree char *token = field_text(migration, "state");
+    const gboolean claimed =
+        json_is_true(json_object_get(migration, "claimed"));
+
+    if (!migration)
+        return;
+    printf("%-12s%s%s%s%s\n", "migration:", role,
+           g_str_equal(role, "target") ? ""
+           : claimed                   ? ", a target has claimed it"
+                                       : ", no target has claimed it",
+           json_object_get(migration, "uri") ? "; other side: " : "",
+           json_object_get(migration, "uri") ? uri : "");
+    if (json_object_get(migration, "state"))
+        printf("%-12s%s\n", "token:", token);
+}
+
 static void print_status(const json_t *status)
 {
     static const char *const plain[] = {"name",   "uuid",   "id",
@@ -40,6 +61,7 @@ static void print_status(const json_t *status)
             putchar('\n');
         }
     }
+    print_migration(json_object_get(status, "migration"));
     printf("%-12s%s\n", "confined:", confined);
     printf("%-12spid %s on %s since %s\n", "supervisor:", pid, host, since);
 }

@@ -614,6 +614,26 @@ left_behind() {
     same "lines about it" 1 "$(grep -c 'open for writing' target.err)"
 }
 
+@test "status tells people which side it is, and how far" {
+    source_vm --disk a --
+    lockctl status vm
+    refute grep -qE 'migration|token' <<<"$output"
+    prepare --target-uri tcp:there
+    lockctl status vm
+    matches "source" "migration:  source, no target has claimed it; other side: tcp:there" "$output"
+    matches "its token" "token:      $TOKEN" "$output"
+    target_vm --disk a --
+    lockctl status vm
+    matches "source" "migration:  source, a target has claimed it" "$output"
+    on_target lockctl status vm
+    matches "target" $'migration:  target\ntoken: ' "$output"
+    complete_in
+    complete_out
+    only_target_runs
+    on_target lockctl status vm
+    refute grep -qE 'migration|token' <<<"$output"
+}
+
 @test "a target that was completed is asked to end before it is killed" {
     source_vm --disk a --
     prepare
