@@ -222,7 +222,7 @@ which_of() {
         lives "$T_SUP" || fail "it never starts"
         target_quits
     done
-    [ "$cells" -ge 20 ] || fail "it was killed $cells times"
+    [ "$cells" -ge 12 ] || fail "it was killed $cells times"
 }
 
 # (To ask it would be calls, too.)
