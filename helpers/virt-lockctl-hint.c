@@ -23,6 +23,8 @@ typedef struct {
 } Hint;
 
 static const Hint hints[] = {
+    {"migrate-complete", QMP_ERROR_LEASE_BUSY, NULL,
+     "; 'virt-lockctl status %V' tells more"},
     {ANY_COMMAND, QMP_ERROR_LEASE_BUSY, NULL,
      "; 'virt-lockctl holder %P' tells who has it"},
     {ANY_COMMAND, QMP_ERROR_NOT_SUPPORTED, "may only query",

@@ -180,7 +180,12 @@ gboolean process_walk(pid_t supervisor, pid_t child, guint64 start_time,
                  .done = done,
                  .data = data};
 
-    walk_below(&walk, supervisor, 0);
+    ProcessStat stat;
+
+    if (process_stat(child, &stat) && stat.parent != supervisor)
+        walk_one(&walk, child, stat.parent, 0); /* it is attached */
+    else
+        walk_below(&walk, supervisor, 0);
     errno = walk.err;
     return walk.err == 0;
 }

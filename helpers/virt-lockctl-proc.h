@@ -33,7 +33,8 @@ typedef void ProcessDone(pid_t pid, gboolean lived, gpointer data);
 
 /*
  * process_walk:
- * @supervisor: whose children are walked, and all below them ...
+ * @supervisor: whose children are walked, and all below them; where @child,
+ *   which is attached, is none of them, that is ...
  * @child: ... from this one on; what started before it (@start_time, in clock
  *   ticks) was the supervisor's before it was one
  *

@@ -146,12 +146,11 @@ static gboolean cannot_see(const char *why, GError **error)
 }
 
 /* TRUE where that number is the child's here, too. */
-static gboolean is_child(pid_t pid, pid_t supervisor, guint64 start_time)
+static gboolean is_child(pid_t pid, guint64 start_time)
 {
     ProcessStat stat;
 
-    return process_stat(pid, &stat) && stat.start_time == start_time &&
-           stat.parent == supervisor;
+    return process_stat(pid, &stat) && stat.start_time == start_time;
 }
 
 gboolean find_unleased(Client *client, const json_t *leases, json_t *found,
@@ -173,7 +172,7 @@ gboolean find_unleased(Client *client, const json_t *leases, json_t *found,
         g_propagate_error(error, g_steal_pointer(&reason));
         return FALSE;
     }
-    if (!is_child(pid, supervisor, start))
+    if (!is_child(pid, start))
         return cannot_see("its child is not to be found in /proc (is this "
                           "another PID namespace, or has it just ended?)",
                           error);

@@ -63,11 +63,19 @@ int virDomainLockMigrateInCancel(virLockManagerDriverPtr plugin,
                                  const char *sourceURI, unsigned int flags)
 {
     virLockManagerPtr manager = domain_lock_attached(plugin, domain, flags);
+    virLockManagerStatus *status = NULL;
+    unsigned int cancel = VIR_LOCK_MANAGER_MIGRATE_CANCEL;
 
     if (!manager)
         return -1;
-    if (virLockManagerCompleteMigrateIn(manager, sourceURI,
-                                        VIR_LOCK_MANAGER_MIGRATE_CANCEL) < 0)
+    if (virLockManagerGetStatus(manager, &status, 0) < 0)
+        return domain_lock_detached(manager, -1);
+    /* A source would be cancelled, too, and is not to end here: to complete it
+     * so is refused, in words. */
+    if (status->migrating == 1)
+        cancel = 0;
+    virLockManagerFreeStatus(status);
+    if (virLockManagerCompleteMigrateIn(manager, sourceURI, cancel) < 0)
         return domain_lock_detached(manager, -1);
     return domain_lock_detached(manager, virLockManagerShutdown(manager, 0));
 }

@@ -82,7 +82,8 @@ static gboolean is_its_child(const virLockManager *manager,
 {
     const json_t *child = json_object_get(status, "child-pid");
 
-    return !manager->pid || manager->pid == getpid() || !child ||
+    return !manager->pid || !child ||
+           (manager->has_args && manager->pid == getpid()) ||
            json_integer_value(child) == manager->pid ||
            manager_bad(error,
                        "cannot use the supervisor of VM '%s': its process is "

@@ -123,7 +123,7 @@ static gboolean keep_state(virLockManagerPtr manager, const char *state,
         return params_put(manager, "state", state, error);
     g_set_error(error, QMP_ERROR, QMP_ERROR_WRONG_STATE,
                 "cannot start VM '%s' with a state: its arguments were made "
-                "without that (parameter 'state')",
+                "without it (parameter 'state')",
                 manager_shown(manager));
     return FALSE;
 }
@@ -133,6 +133,12 @@ static gboolean start(virLockManagerPtr manager, const char *state,
 {
     if (!argv_can_start(manager, error) || !keep_state(manager, state, error))
         return FALSE;
+    if (!manager->has_args && manager->pid && manager->pid != getpid())
+        return manager_bad(error,
+                           "cannot start VM '%s': this process is %ld, and "
+                           "not %ld",
+                           manager_shown(manager), (long)getpid(),
+                           (long)manager->pid);
     return manager->has_args ? await_started(manager, error)
                              : become_supervised(manager, error);
 }

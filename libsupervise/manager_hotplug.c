@@ -86,7 +86,8 @@ static gboolean release(virLockManagerPtr manager, const Resource *resource,
 /* --- those that were added -------------------------------------------------
  */
 
-static gboolean is_held(const json_t *leases, const Resource *resource)
+/* The mode that it is held in; NULL: it is not. */
+static const char *held_mode(const json_t *leases, const Resource *resource)
 {
     const json_t *lease;
     size_t i;
@@ -97,9 +98,9 @@ static gboolean is_held(const json_t *leases, const Resource *resource)
 
         if (g_strcmp0(kind, resource_kind_name(resource->kind)) == 0 &&
             g_strcmp0(name, resource->name) == 0)
-            return TRUE;
+            return json_string_value(json_object_get(lease, "mode"));
     }
-    return FALSE;
+    return NULL;
 }
 
 /* The VM cannot have any of them open: nobody has been told that they were
@@ -124,7 +125,9 @@ gboolean hotplug_added(virLockManagerPtr manager, GError **error)
     for (guint i = 0; i < manager->added->len; i++) {
         Resource *next = g_ptr_array_index(manager->added, i);
 
-        if (is_held(leases, next))
+        /* In another mode it is another lease, which is refused. */
+        if (g_strcmp0(held_mode(leases, next),
+                      resource_mode_name(next->mode)) == 0)
             continue;
         if (!acquire(manager, next, error)) {
             give_back(manager, taken);
@@ -145,7 +148,7 @@ static gboolean is_only_added(virLockManagerPtr manager,
     if (!manager_find(manager->added, resource))
         return FALSE;
     leases = ask(manager, "query-leases", NULL, -1, NULL, NULL);
-    return leases && !is_held(leases, resource);
+    return leases && !held_mode(leases, resource);
 }
 
 static void forget_added(virLockManagerPtr manager, const Resource *resource)

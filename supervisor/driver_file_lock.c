@@ -255,15 +255,13 @@ gboolean file_another_holds(const FileLease *f)
     return FALSE;
 }
 
+/* The last place is the one that all hosts see, and is claimed after the
+ * others, of which a target on another host has its own. */
 gboolean file_another_claims(const FileLease *f)
 {
-    for (guint i = 0; i < f->n_places; i++) {
-        const Place *place = &f->places[i];
+    const Place *place = &f->places[f->n_places - 1];
 
-        if (look(place->fd, place->claim, 1, F_RDLCK).l_type != F_WRLCK)
-            return FALSE;
-    }
-    return TRUE;
+    return look(place->fd, place->claim, 1, F_RDLCK).l_type == F_WRLCK;
 }
 
 guint file_qemu_byte(const FileLease *f, guint first, guint last)

@@ -44,6 +44,7 @@ void lease_table_free(LeaseTable *table)
         g_source_remove(table->retry);
     g_ptr_array_unref(table->leases);
     g_clear_error(&table->error);
+    g_clear_error(&table->busy);
     g_clear_pointer(&table->holder, json_decref);
     g_free(table);
 }
@@ -204,7 +205,7 @@ const Resource *lease_table_covering(LeaseTable *table, gboolean block,
 
 const GError *lease_table_error(LeaseTable *table)
 {
-    return table->error;
+    return table->error ? table->error : table->busy;
 }
 
 const Lease *lease_table_denied(LeaseTable *table)

@@ -47,6 +47,7 @@ struct LeaseTable {
     gboolean quiet; /* of a take */
     guint retry;    /* source id */
     GError *error;
+    GError *busy; /* of the last try that ended, while it is waited; or NULL */
     const Lease *denied; /* what the error is about */
     json_t *holder;
     gint64 told; /* monotonic, microseconds: when the wait was spoken of */

@@ -187,6 +187,8 @@ static void rolled_back(LeaseTable *table)
     if (table->wait &&
         g_error_matches(table->error, QMP_ERROR, QMP_ERROR_LEASE_BUSY)) {
         table->work = RETRYING;
+        g_clear_error(&table->busy);
+        table->busy = g_error_copy(table->error);
         say_waiting(table);
         table->retry = g_timeout_add(
             g_random_int_range(RETRY_MIN_MS, RETRY_MAX_MS + 1), retry, table);

@@ -170,7 +170,7 @@ static const Verb table[] = {
      {{0}}},
     {"inquire",
      TRUE,
-     WITH_MACHINE,
+     STATE(RUNNING) | STATE(OUTGOING),
      inquire,
      "Names the state of the VM's leases; a release that follows begins a "
      "hand-over.",

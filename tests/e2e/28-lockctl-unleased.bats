@@ -35,6 +35,15 @@ found() {
     jq -r "[.[] | select(${1:-true}) | .path] | sort | join(\" \")" run.out
 }
 
+@test "so it is of a process that is attached, and of its descendants" {
+    spawn vm bash -c 'exec 5<>a; sleep 1000 5<&- 6<>b & : >opened; wait'
+    wait_until test -e opened
+    start_supervisor web1 --uuid "$U" --attach "$PID"
+    same "found" "$T/a $T/b" "$(found)"
+    lockctl leases web1
+    matches "a note" "is open for writing in process $PID" "$output$stderr"
+}
+
 @test "an image that is written to without a lease is told" {
     opener 'exec 5<>a 6<>b' --disk a
     sentence="'$T/b' is open for writing in process $CHILD without a lease: \

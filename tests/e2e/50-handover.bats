@@ -614,6 +614,33 @@ left_behind() {
     same "lines about it" 1 "$(grep -c 'open for writing' target.err)"
 }
 
+# Two hosts: each has a state directory of its own.
+@test "by a lockspace alone the source sees that it was claimed" {
+    local space=(--param "lockspace=$T/space")
+    source_vm "${space[@]}" --disk a --
+    prepare
+    target_vm --state-dir "$T/state2" "${space[@]}" --disk a --
+    same "claimed" true "$(migration claimed)"
+    TARGET_RUN=$T/third no_target --state-dir "$T/state3" "${space[@]}" --disk a
+    same "status" 123 "$status"
+    matches "a third" "another target has claimed it" "$stderr"
+    complete_out
+    ended "$S_SUP"
+    complete_in
+    only_target_runs
+}
+
+@test "a target that waited in vain for another's claim says so" {
+    source_vm --disk a --
+    prepare
+    target_vm --disk a --
+    TARGET_RUN=$T/other no_target --wait=1.5 --json-status-fd 9 --disk a \
+        9>status.json
+    same "status" 123 "$status"
+    matches "why" "another target has claimed it" "$stderr"
+    same "class" LeaseBusy "$(jq -r .class status.json)"
+}
+
 @test "status tells people which side it is, and how far" {
     source_vm --disk a --
     lockctl status vm

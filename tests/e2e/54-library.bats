@@ -668,8 +668,35 @@ released() { # FLAG
     leases_are "disk,exclusive,HELD,$T/a" "lease,exclusive,HELD,default:net1"
 }
 
+@test "what is held in another mode is not held as it was added" {
+    local mode
+    running
+    for mode in readonly shared; do
+        works AcquireResource disk "$T/hot" $mode
+        works AddResource disk "$T/hot"
+        fails $BAD_ARGUMENT "the VM has that lease already" Acquire
+        leases_are "disk,exclusive,HELD,$T/a" "disk,$mode,HELD,$T/hot"
+        works ReleaseResource disk "$T/hot" force
+    done
+}
+
+@test "a process that is not the one it should be takes nothing" {
+    manager
+    new_manager
+    works SetParameter pid $$
+    works RegisterResource disk "$T/a"
+    fails $BAD_ARGUMENT "this process is $MANAGER, and not $$" AcquireObject
+    nobody_answers
+    is_free a
+}
+
 @test "leases of another process than the VM's are not acquired" {
     running
+    manager itself
+    new_manager attach
+    works SetParameter pid "$MANAGER"
+    fails $BAD_ARGUMENT "its process is $CHILD, and not $MANAGER" Acquire
+    end itself
     manager other
     new_manager attach
     works SetParameter pid $$

@@ -340,6 +340,21 @@ program_is() { # PID NAME
     [ "$(<"/proc/$1/comm")" = "$2" ]
 }
 
+@test "a target's migration is not cancelled on its source, which would end" {
+    setting lease-migrate lease-before
+    export VIRT_LOCK_RUN_DIR=$T/run VIRT_LOCK_STATE_DIR=$T/state
+    lease-before "$U" "$T/vm/web1.raw" sleep 600 >said &
+    record $!
+    wait_until has_line said '^runs as'
+    lease-migrate "$U" out-begin tcp:there
+    refute lease-migrate "$U" in-cancel tcp:here 2>why
+    matches "why" "the VM is OUTGOING" "$(<why)"
+    vm_state "$U" OUTGOING
+    lease-migrate "$U" out-cancel tcp:there
+    vm_state "$U" RUNNING
+    "$LOCKCTL" quit "$U"
+}
+
 @test "example: what would be run" {
     setting lease-args
     transcript lease-args
