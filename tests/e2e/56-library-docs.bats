@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031  # each test is a shell
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # DOC: libsupervise(3) is what the library is
