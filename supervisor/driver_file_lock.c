@@ -259,8 +259,11 @@ gboolean file_another_holds(const FileLease *f)
  * others, of which a target on another host has its own. */
 gboolean file_another_claims(const FileLease *f)
 {
-    const Place *place = &f->places[f->n_places - 1];
+    const Place *place;
 
+    if (f->n_places == 0)
+        return FALSE;
+    place = &f->places[f->n_places - 1];
     return look(place->fd, place->claim, 1, F_RDLCK).l_type == F_WRLCK;
 }
 
