@@ -232,6 +232,15 @@ gboolean await_started(virLockManagerPtr manager, GError **error)
     return !state || !is_starting(state) || wait_for_leases(manager, error);
 }
 
+/* In which there is a child, or will be in a moment. */
+static gboolean has_child(const char *state)
+{
+    static const char *const states[] = {"RUNNING",  "OUTGOING", "RECLAIMING",
+                                         "INCOMING", "CLAIMING", NULL};
+
+    return g_strv_contains(states, state);
+}
+
 /* The state that it was in, new; NULL and @error where it cannot be asked. */
 static char *ask_state(virLockManagerPtr manager, GError **error)
 {
@@ -257,7 +266,7 @@ json_t *await_child(virLockManagerPtr manager, int *pidfd, GError **error)
         if (child)
             return child;
         if (!g_error_matches(reason, QMP_ERROR, QMP_ERROR_WRONG_STATE) ||
-            !g_str_equal(state, "RUNNING")) {
+            !has_child(state)) {
             g_propagate_error(error, reason);
             return NULL;
         }

@@ -783,6 +783,20 @@ nobody_there() {
     only_claimed
 }
 
+@test "GetChild waits for a target's child, too, that is about to run" {
+    slow_to_execute
+    offered
+    works GetSupervisorArgs
+    works run "$FAKEVMM" --ready "$T/target.ready"
+    record "$SAID"
+    works AcquireObject
+    works GetChild
+    wait_until test -s target.ready
+    record "$(<target.ready)"
+    same "child" "$(<target.ready)" "$SAID"
+    only_claimed
+}
+
 @test "without its state nothing that was offered comes back" {
     running
     works Inquire
