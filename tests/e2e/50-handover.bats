@@ -614,6 +614,18 @@ left_behind() {
     same "lines about it" 1 "$(grep -c 'open for writing' target.err)"
 }
 
+@test "a target without the source's lockspace, once completed, keeps it from coming back" {
+    source_vm --param "lockspace=$T/space" --disk a --
+    prepare
+    target_vm --disk a --
+    complete_in
+    kill -KILL "$T_SUP"
+    wait_until gone "$T_CHILD"
+    lockctl migrate-cancel vm
+    refused_with "the target was completed"
+    vm_state "$U" OUTGOING
+}
+
 # Two hosts: each has a state directory of its own.
 @test "by a lockspace alone the source sees that it was claimed" {
     local space=(--param "lockspace=$T/space")
